@@ -1,0 +1,126 @@
+"""What the data owner declared, as frozen values. An undeclared thing does not exist here.
+
+A :class:`Catalog` is built by ``server.policy`` from a policy file; the analyzer only reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from analyzer.types import Type
+
+Scalar = bool | int | Decimal | str | date | datetime
+"""A SQL constant in Python; ``None`` stands for NULL where it is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesFrom:
+    """The public table and column that list the values of a protected column."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One declared column."""
+
+    name: str
+    type: Type
+    nullable: bool = True
+    precision: int | None = None
+    """For ``numeric(p, s)``: p. None for numeric without a precision and for other types."""
+    scale: int | None = None
+    lower: Fraction | None = None
+    """Clamping bounds, both or neither; numbers only. Values outside are moved to the bound."""
+    upper: Fraction | None = None
+    tick: Fraction | None = None
+    """The grid on which sums are taken, e.g. 1/10; numbers only. None: epsql chooses."""
+    values: tuple[Scalar, ...] | None = None
+    """All public values of the column, without NULL; NULL is one more where ``nullable``."""
+    values_from: ValuesFrom | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a path to the privacy unit: ``this.column = table.key``."""
+
+    column: str
+    table: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One declared table. ``name`` is what analysts write; ``schema.relation`` is where it lives."""
+
+    name: str
+    schema: str
+    relation: str
+    columns: Mapping[str, Column]
+    protected: bool
+    path: tuple[Hop, ...] = ()
+    """From a protected table to the unit's table, the last hop ending at the unit key.
+    Empty for the unit's own table and for public tables."""
+    keys: tuple[tuple[str, ...], ...] = ()
+    """Column sets declared unique. The unit's own table always has the unit key here."""
+    max_rows_contributed: int | None = None
+    """Overrides the data set's default for queries over this table."""
+    max_groups_contributed: int | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyUnit:
+    """Whose presence is protected: all rows that lead to one value of ``table.key``."""
+
+    table: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one release may cost. Exact rationals; ``delta`` may be zero."""
+
+    epsilon: Fraction
+    delta: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Ceilings of one account."""
+
+    epsilon: Fraction
+    delta: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """One data set as its owner declared it."""
+
+    dataset: str
+    unit: PrivacyUnit
+    tables: Mapping[str, Table]
+    max_rows_contributed: int
+    """Default: rows of one unit that count within one group."""
+    max_groups_contributed: int
+    """Default: groups that one unit can appear in, where the keys do not already say fewer."""
+    default_ask: Ask
+    max_ask: Ask
+    """The most that a single release may cost."""
+    analyst_limits: Limits
+    """What a new analyst's account gets unless the operator says otherwise."""
+    dataset_limits: Limits
+    """The cap over all analysts together."""
+    version: str
+    """A digest of the policy; part of every plan's identity."""
+    description: str = ""
+    max_keys: int = 10_000
+    """The most group keys that are shown as declared keys; more are thresholded."""
+    min_error_scale: Fraction = field(default=Fraction(1, 2))
+    """The least noise scale, in units of one person's influence, that a release may have."""

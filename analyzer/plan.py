@@ -1,0 +1,83 @@
+"""The plan: everything about an answer that is decided before any row is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from accountant.events import Event
+from accountant.losses import Loss
+from analyzer.catalog import Scalar
+from analyzer.types import Type
+from mechanisms.calibration import Noise, Sensitivity
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL text of our own printing, with its typed parameters ``$1 ..`` in order.
+
+    Every placeholder stands inside ``CAST($n AS type)`` in the text; values travel as text.
+    """
+
+    sql: str
+    parameters: tuple[Scalar | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One vector of cells that gets noise of one scale: one event."""
+
+    label: str
+    """What it measures, e.g. ``count(*)`` or ``avg(age)``, for people."""
+    cells: tuple[int, ...]
+    """Which integer columns of the exact rows (counted after the key columns) belong to it."""
+    sensitivity: Sensitivity
+    noise: Noise
+    tick: Fraction
+    """The value of one grid step in the units of the data."""
+    error_bar: int
+    """Half-width at 95 % of one noisy cell, in grid steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    name: str
+    type: Type
+    noisy: bool
+    """False for group keys and constants: they carry no error bar."""
+    draws: tuple[int, ...]
+    """The draws that this number is computed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One contribution or clamping bound that the answer rests on, for notices and quotes."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrivatePlan:
+    """A pure function of the SQL, the parameters, the ask and the catalog."""
+
+    dataset: str
+    policy_version: str
+    exact: Statement
+    """Runs on the protected data. One row a group: ``key_types`` key columns, then one integer for
+    each cell. For public keys exactly the public keys appear, whatever the data."""
+    key_types: tuple[Type, ...]
+    public_keys: bool
+    draws: tuple[Draw, ...]
+    selection: int | None
+    """For keys that are not public: the index of the draw that counts units; else None."""
+    threshold: int | None
+    finish: Statement
+    """Runs on noisy values only: ``$1`` is a JSON array of ``{"r": row number, "k0": .., "c0": ..}``.
+    Gives ``place, variant, output 0, ...`` ordered by both; variant 0 is the answer, the others the
+    answer with one noisy cell moved by its error bar up (odd) or down (even)."""
+    columns: tuple[OutputColumn, ...]
+    events: tuple[Event, ...]
+    loss: Loss
+    notices: tuple[str, ...]
+    digest: str
+    """Identifies the canonical plan with its parameters, loss and policy version."""

@@ -1,0 +1,28 @@
+"""The SQL types that epsql knows. Anything else does not exist for an analyst."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Type(Enum):
+    """A SQL type; the value is the name that Postgres prints for it."""
+
+    BOOL = "boolean"
+    INT4 = "integer"
+    INT8 = "bigint"
+    NUMERIC = "numeric"
+    FLOAT8 = "double precision"
+    TEXT = "text"
+    DATE = "date"
+    TIMESTAMP = "timestamp without time zone"
+    TIMESTAMPTZ = "timestamp with time zone"
+    UUID = "uuid"
+
+    @property
+    def is_integer(self) -> bool:
+        return self in (Type.INT4, Type.INT8)
+
+    @property
+    def is_number(self) -> bool:
+        return self in (Type.INT4, Type.INT8, Type.NUMERIC, Type.FLOAT8)

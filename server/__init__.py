@@ -1,0 +1,1 @@
+"""Who asks, how bytes travel, and where the data lives."""
