@@ -1,0 +1,64 @@
+# What a person does with a clone of epsql. Needs make, and a Python of 3.11 or newer with pip.
+# Everything goes into .venv and .demo in this directory; `make clean` removes both.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ONCE ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint bench serve lock clean
+
+help: ## List the targets.
+	@echo "make targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+
+demo: $(READY) ## Start a Postgres with real patient data, epsql in front of it, and a guided tour (ONCE=1: tour, then stop).
+	@$(BIN)/epsql demo $(if $(ONCE),--once) $(ARGS)
+
+test: $(READY) ## Run the tests, without the slow ones.
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(READY) ## Run every test, the slow ones too.
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style, format, types and the walls between the rooms.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(READY) ## Measure speed and error against plain SQL; takes some minutes.
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+serve: $(READY) ## Serve with the settings of the environment (EPSQL_...); see docs.
+	@$(BIN)/epsql serve $(ARGS)
+
+lock: $(READY) ## Write requirements.lock anew from pyproject.toml (asks the package registry).
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--extra demo --extra dev --output-file requirements.lock pyproject.toml
+	@echo "requirements.lock is new; read the difference, then run make test-all."
+
+clean: ## Remove .venv, .demo and everything that tools leave behind.
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp stands for "these exact packages are installed"; a new lock or project file asks again.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "epsql needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
+		echo "If you have a newer one, name it:  make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments: its venv or ensurepip module is missing."; \
+		echo "On Debian and Ubuntu:  apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) with the packages of requirements.lock (once, about a minute) ..."
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+	@echo "$(VENV) is ready."
