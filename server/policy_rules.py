@@ -1,0 +1,325 @@
+"""What must hold between the parts of a policy; found mistakes are said, never guessed around."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from difflib import get_close_matches
+from fractions import Fraction
+from itertools import pairwise
+from uuid import UUID
+
+from analyzer.catalog import Hop, Scalar, ValuesFrom
+from analyzer.types import Type
+from server.policy_file import ColumnFile, LossFile, PolicyFile, TableFile
+from server.policy_lines import Path
+
+Say = Callable[[Path, str], None]
+"""Takes a key path and what is wrong there."""
+
+_MAX_STEPS = 2**53
+"""Sums of one group's rows stay below this many grid steps, far from the end of int8."""
+
+_UNIT_TYPES = (Type.INT4, Type.INT8, Type.UUID, Type.TEXT)
+"""Types on which SQL and text agree about equality: two spellings are never one person."""
+
+_INTEGERS = {Type.INT4: 2**31, Type.INT8: 2**63}
+
+_HOP = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*->\s*([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)\s*")
+_COLUMN = re.compile(r"([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)")
+_RELATION = re.compile(r"(?:([a-z_][a-z0-9_]*)\.)?([a-z_][a-z0-9_]*)")
+_SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"}
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """``; did you mean "age"?`` or the list of what there is."""
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; there is {', '.join(sorted(known)) or 'nothing'}"
+
+
+def relation_of(name: str, table: TableFile) -> tuple[str, str] | None:
+    """Schema and relation of a table; None where it is not written ``schema.relation``."""
+    match = _RELATION.fullmatch(table.relation or name)
+    return (match[1] or "public", match[2]) if match else None
+
+
+def hops_of(table: TableFile) -> tuple[Hop, ...]:
+    """The hops of a path that are written as hops."""
+    matches = (_HOP.fullmatch(hop) for hop in table.path)
+    return tuple(Hop(match[1], match[2], match[3]) for match in matches if match)
+
+
+def keys_of(file: PolicyFile, name: str) -> tuple[tuple[str, ...], ...]:
+    """The declared unique keys of a table, the unit key among those of the unit's own."""
+    keys = [tuple(key) for key in file.tables[name].unique]
+    unit = file.privacy_unit
+    if name == unit.table and (unit.key,) not in keys:
+        keys.insert(0, (unit.key,))
+    return tuple(keys)
+
+
+def values_from(column: ColumnFile) -> ValuesFrom | None:
+    match = _COLUMN.fullmatch(column.values_from or "")
+    return ValuesFrom(match[1], match[2]) if match else None
+
+
+def canonical_value(value: Scalar, column: ColumnFile) -> Scalar:
+    """A declared value as the column's type holds it.
+
+    Raises:
+        ValueError: it is no value of that type.
+    """
+    declared = column.type
+    kind = declared.type
+    if kind is Type.BOOL and isinstance(value, bool):
+        return value
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is no {kind.value}")
+    if kind.is_integer and isinstance(value, int) and abs(value) < _INTEGERS[kind]:
+        return value
+    if kind is Type.NUMERIC and isinstance(value, int | Decimal):
+        return _numeric_value(Decimal(value), declared.precision, declared.scale)
+    if kind is Type.TEXT and isinstance(value, str) and "\0" not in value and len(value) <= 1000:
+        return value
+    if kind is Type.DATE and isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if kind in (Type.TIMESTAMP, Type.TIMESTAMPTZ) and isinstance(value, datetime):
+        if (value.tzinfo is None) == (kind is Type.TIMESTAMP):
+            return value
+        raise ValueError(f"{value} must {'not ' * (kind is Type.TIMESTAMP)}have a UTC offset")
+    if kind is Type.UUID and isinstance(value, str):
+        return str(UUID(value))
+    raise ValueError(f"{value!r} is no {kind.value}")
+
+
+def _numeric_value(value: Decimal, precision: int | None, scale: int | None) -> Decimal:
+    if precision is None or scale is None:
+        return value
+    steps = Fraction(value) * 10**scale
+    if steps.denominator != 1 or abs(steps) >= 10**precision:
+        raise ValueError(f"{value} is no numeric({precision},{scale})")
+    return value
+
+
+def check(file: PolicyFile, say: Say) -> None:
+    """Says every mistake that a single value does not show."""
+    _check_unit(file, say)
+    _check_relations(file, say)
+    for name, table in file.tables.items():
+        _check_path(file, name, say)
+        _check_keys(table, ("tables", name, "unique"), say)
+        rows = table.max_rows_contributed or file.contribution.max_rows_contributed
+        for column_name, column in table.columns.items():
+            at = ("tables", name, "columns", column_name)
+            if column_name in _SYSTEM_COLUMNS:
+                say(at, "is a system column of Postgres, which epsql never shows")
+            _check_bounds(column, rows, at, say)
+            _check_values(file, column, at, say)
+    _check_losses(file, say)
+
+
+def _check_unit(file: PolicyFile, say: Say) -> None:
+    unit = file.privacy_unit
+    table = file.tables.get(unit.table)
+    if table is None:
+        known = list(file.tables)
+        say(("privacy_unit", "table"), f"no table {unit.table!r}{nearest(unit.table, known)}")
+        return
+    if not table.protected:
+        say(("tables", unit.table, "protected"), "the privacy unit's own table must be protected")
+    key = table.columns.get(unit.key)
+    if key is None:
+        known = list(table.columns)
+        say(("privacy_unit", "key"), f"{unit.table} has no {unit.key!r}{nearest(unit.key, known)}")
+        return
+    at = ("tables", unit.table, "columns", unit.key)
+    if key.type.type not in _UNIT_TYPES:
+        names = ", ".join(kind.value for kind in _UNIT_TYPES)
+        say((*at, "type"), f"the privacy unit's key must be one of {names}")
+    if key.nullable:
+        say(at, "the privacy unit's key must have nullable = false")
+
+
+def _check_relations(file: PolicyFile, say: Say) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for name, table in file.tables.items():
+        at = ("tables", name, "relation")
+        relation = relation_of(name, table)
+        if relation is None:
+            say(at, 'must be written "schema.relation", both plain lower-case names')
+        elif relation in seen:
+            say(at, f"is declared twice, here and as {seen[relation]!r}; declare it once")
+        else:
+            seen[relation] = name
+
+
+def _check_path(file: PolicyFile, name: str, say: Say) -> None:
+    """A protected table leads to the unit key over unique keys; a public one leads nowhere."""
+    table, unit = file.tables[name], file.privacy_unit
+    at = ("tables", name, "path")
+    if not table.protected or name == unit.table:
+        if table.path:
+            kind = "the privacy unit's own table" if table.protected else "a public table"
+            say(at, f"{kind} has no path; remove it")
+        return
+    example = f'path = ["{unit.table}_{unit.key} -> {unit.table}.{unit.key}"]'
+    if not table.path:
+        say(at, f"is missing: how does a row lead to its owner? For instance {example}")
+        return
+    here = name
+    for written in table.path:
+        match = _HOP.fullmatch(written)
+        if match is None:
+            say(at, f"{written!r} must be written like {example}")
+            return
+        hop = Hop(match[1], match[2], match[3])
+        mistake = _hop_mistake(file, here, hop)
+        if mistake:
+            say(at, mistake)
+            return
+        here = hop.table
+    if (hop.table, hop.key) != (unit.table, unit.key):
+        say(at, f"must end at {unit.table}.{unit.key}, not at {hop.table}.{hop.key}")
+
+
+def _hop_mistake(file: PolicyFile, here: str, hop: Hop) -> str:
+    columns = file.tables[here].columns
+    target = file.tables.get(hop.table)
+    if hop.column not in columns:
+        return f"{here} has no column {hop.column!r}{nearest(hop.column, list(columns))}"
+    if target is None:
+        return f"no table {hop.table!r}{nearest(hop.table, list(file.tables))}"
+    if not target.protected:
+        return f"{hop.table} is public, so it cannot lead to an owner"
+    if hop.key not in target.columns:
+        return f"{hop.table} has no column {hop.key!r}{nearest(hop.key, list(target.columns))}"
+    if (hop.key,) not in keys_of(file, hop.table):
+        return f'{hop.table}.{hop.key} must be unique: add unique = [["{hop.key}"]] to {hop.table}'
+    kinds = {columns[hop.column].type.type, target.columns[hop.key].type.type}
+    if len(kinds) > 1 and not all(kind.is_integer for kind in kinds):
+        return f"{here}.{hop.column} and {hop.table}.{hop.key} have different types"
+    if not kinds <= set(_UNIT_TYPES):
+        names = ", ".join(kind.value for kind in _UNIT_TYPES)
+        return f"{here}.{hop.column} must be one of {names} to lead to an owner"
+    return ""
+
+
+def _check_keys(table: TableFile, at: Path, say: Say) -> None:
+    for key in table.unique:
+        if not key or len(set(key)) < len(key):
+            say(at, f"{key!r} must name one or more different columns")
+        for column in key:
+            if column not in table.columns:
+                say(at, f"no column {column!r}{nearest(column, list(table.columns))}")
+
+
+def _check_bounds(column: ColumnFile, rows: int, at: Path, say: Say) -> None:
+    lower, upper, kind = column.lower, column.upper, column.type.type
+    given = [key for key in ("lower", "upper", "tick") if getattr(column, key) is not None]
+    if given and not kind.is_number:
+        say((*at, given[0]), f"only numbers have {given[0]}, and this column is {kind.value}")
+        return
+    if (lower is None) != (upper is None):
+        missing = "upper" if upper is None else "lower"
+        say(at, f"{missing} is missing: clamping bounds come in pairs")
+        return
+    if column.tick is not None and column.tick <= 0:
+        say((*at, "tick"), "must be greater than 0")
+        return
+    if lower is None or upper is None:
+        return
+    if lower >= upper:
+        say((*at, "lower"), f"must be less than upper, but {_plain(lower)} >= {_plain(upper)}")
+        return
+    largest = max(abs(lower), abs(upper))
+    if kind in _INTEGERS and largest >= _INTEGERS[kind]:
+        say((*at, "lower"), f"the bounds do not fit into {kind.value}")
+    tick = column.tick or Fraction(1, 10 ** (column.type.scale or 0))
+    if column.tick is not None and column.tick > upper - lower:
+        say((*at, "tick"), "must not be larger than the way from lower to upper")
+    elif largest / tick * rows >= _MAX_STEPS:
+        say(
+            at,
+            f"bounds / tick * max_rows_contributed ({rows}) must stay below 2^53; "
+            "narrow the bounds or widen the tick",
+        )
+
+
+def _check_values(file: PolicyFile, column: ColumnFile, at: Path, say: Say) -> None:
+    if column.values is not None and column.values_from is not None:
+        say((*at, "values_from"), "values and values_from exclude each other")
+    elif column.values is not None:
+        for mistake in _value_mistakes(file, column):
+            say((*at, "values"), mistake)
+    elif column.values_from is not None:
+        mistake = _source_mistake(file, column)
+        if mistake:
+            say((*at, "values_from"), mistake)
+
+
+def _value_mistakes(file: PolicyFile, column: ColumnFile) -> Iterator[str]:
+    values = column.values or []
+    if column.type.type is Type.FLOAT8:
+        yield "double precision has no list of values: equal numbers may be spelled differently"
+        return
+    if not values:
+        yield "is empty; leave it out where the values are not public"
+    if len(values) > file.max_keys:
+        yield f"lists {len(values)} values, more than max_keys ({file.max_keys})"
+    seen = set()
+    for value in values:
+        try:
+            canonical = canonical_value(value, column)
+        except ValueError as mistake:
+            yield str(mistake)
+            continue
+        if canonical in seen:
+            yield f"lists {value!r} twice"
+        seen.add(canonical)
+
+
+def _source_mistake(file: PolicyFile, column: ColumnFile) -> str:
+    source = values_from(column)
+    if source is None:
+        return 'must be written "table.column"'
+    table = file.tables.get(source.table)
+    if table is None:
+        return f"no table {source.table!r}{nearest(source.table, list(file.tables))}"
+    if table.protected:
+        return (
+            f"{source.table} is protected; public values come from a table with protected = false"
+        )
+    if source.column not in table.columns:
+        return f"no column {source.column!r}{nearest(source.column, list(table.columns))}"
+    if table.columns[source.column].type != column.type:
+        return f"{column.values_from} has another type than this column"
+    return ""
+
+
+def _check_losses(file: PolicyFile, say: Say) -> None:
+    """Each is a loss, and each fits into the next."""
+    chain: list[tuple[Path, LossFile]] = [
+        (("losses", "default"), file.losses.default),
+        (("losses", "maximum"), file.losses.maximum),
+        (("budgets", "analyst"), file.budgets.analyst),
+        (("budgets", "dataset"), file.budgets.dataset),
+    ]
+    for at, loss in chain:
+        if loss.epsilon <= 0:
+            say((*at, "epsilon"), "must be greater than 0")
+        if not 0 <= loss.delta < 1:
+            say((*at, "delta"), "must be at least 0 and less than 1")
+    for (at, loss), (next_at, ceiling) in pairwise(chain):
+        for part in ("epsilon", "delta"):
+            if getattr(loss, part) > getattr(ceiling, part):
+                say((*at, part), f"must not be more than {'.'.join(next_at)}.{part}")
+    if file.min_error_scale <= 0:
+        say(("min_error_scale",), "must be greater than 0")
+
+
+def _plain(number: Fraction) -> str:
+    return str(number.numerator) if number.denominator == 1 else str(float(number))
