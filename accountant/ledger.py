@@ -1,0 +1,408 @@
+"""The ledger: what was asked, what it was charged, and what was answered.
+
+An entry is one release. It moves along the arrows, and never back::
+
+    reserved -> dispatched -> answered
+       |            |
+       v            v
+     voided       failed          (reserved -> failed too, when its worker is gone)
+
+``reserved`` counts as spent. Only ``voided`` gives the charge back, and only from ``reserved``: an
+entry is ``dispatched``, durably, before protected data is touched. So whatever crashes, and
+whenever, no answer leaves that was not charged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, Update, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accountant.accounts import Accounts, Balances, account_of, both_accounts
+from accountant.errors import (
+    BudgetExceeded,
+    LedgerUnavailable,
+    NoAccount,
+    RequestFailed,
+    RequestIdConflict,
+    RequestInProgress,
+    Scope,
+    WrongState,
+)
+from accountant.events import Event, to_json
+from accountant.filters import Budget, fits, remaining
+from accountant.losses import Loss
+from accountant.tables import accounts, analysts, entries
+from accountant.transactions import Duplicate, transaction
+from accountant.workers import Worker, is_alive
+
+State = Literal["reserved", "dispatched", "answered", "failed", "voided"]
+
+REQUEST_ID = re.compile(r"[!-~]{1,200}")
+"""What a request id looks like: visible ASCII without spaces."""
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The charge is debited; data may be touched after :meth:`Ledger.dispatch`."""
+
+    id: UUID
+    balances: Balances
+    """After the debit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The same request was answered before; this is that answer, free of charge."""
+
+    id: UUID
+    answer: Any
+    charge: Loss
+    """What the answer was charged when it was released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An entry as its analyst may see it."""
+
+    id: UUID
+    dataset: str
+    request_id: str | None
+    sql: str
+    charge: Loss
+    state: State
+    reserved_at: datetime
+    finished_at: datetime | None
+    answer: Any
+    """As it was settled; None unless the state is ``answered``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    analyst_id: UUID
+    dataset: str
+    request_id: str | None
+    request_digest: str
+    plan_digest: str
+    sql: str
+    events: list[dict[str, Any]]
+    loss: Loss
+
+
+class _WorkerLost(Exception):
+    """Our own lock is gone, so others may burn our entries: reserve under a new id."""
+
+
+class Ledger(Accounts):
+    """The only writer of accounts and entries. Several processes may share one database.
+
+    Every method raises :class:`LedgerUnavailable` when the database fails; then nothing may be
+    asked, and nothing that was not settled may leave.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """The engine is the caller's to dispose of; see ``transactions.ledger_engine``."""
+        super().__init__(engine)
+        self._worker = Worker(engine)
+
+    async def close(self) -> None:
+        """Says that this worker is gone. Its unfinished entries can be burned from now on."""
+        await self._worker.close()
+
+    async def reserve(
+        self,
+        *,
+        analyst_id: UUID,
+        dataset: str,
+        request_id: str | None,
+        request_digest: str,
+        plan_digest: str,
+        sql: str,
+        events: Sequence[Event],
+        loss: Loss,
+    ) -> Reservation | Replay:
+        """Debits the charge from the analyst's account and the data set's, or from neither.
+
+        When it returns, the debit is durable.
+
+        Args:
+            analyst_id: who asks.
+            dataset: about what.
+            request_id: the analyst's own name of the request, unique for the analyst; None if it
+                cannot be repeated.
+            request_digest: sha256 of all that was asked under the request id.
+            plan_digest: identifies the plan.
+            sql: what the analyst wrote.
+            events: the mechanisms that will touch the data.
+            loss: the charge.
+
+        Raises:
+            BudgetExceeded: it does not fit under one of the ceilings.
+            NoAccount: an account is not open, or the analyst is disabled.
+            RequestIdConflict: the request id stands for another question.
+            RequestInProgress: the same request is being answered.
+            RequestFailed: the same request failed, or its worker died; the charge is kept.
+            ValueError: the charge, the request id or the SQL cannot be stored.
+        """
+        if request_id is not None and not REQUEST_ID.fullmatch(request_id):
+            raise ValueError("a request id is 1 to 200 visible ASCII characters")
+        if any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in sql):
+            raise ValueError("the SQL is not text that Postgres can store")
+        question = _Question(
+            analyst_id,
+            dataset,
+            request_id,
+            request_digest,
+            plan_digest,
+            sql,
+            [to_json(event) for event in events],
+            loss,
+        )
+        for _ in range(_ATTEMPTS):
+            worker_id = await self._worker.id()
+            try:
+                async with transaction(self._engine) as connection:
+                    return await _reserve(connection, worker_id, question)
+            except _WorkerLost:
+                await self._worker.forget(worker_id)
+            except Duplicate:
+                pass  # The same request id came in at the same time: look at what it became.
+        raise LedgerUnavailable
+
+    async def dispatch(self, entry_id: UUID) -> None:
+        """Marks, durably, that protected data is about to be touched.
+
+        Raises:
+            WrongState: the entry is not ``reserved``.
+        """
+        await self._move(entry_id, "reserved", "dispatched", dispatched_at=func.now())
+
+    async def settle(self, entry_id: UUID, answer: Mapping[str, Any]) -> None:
+        """Stores the noisy answer. It may leave only after this returned.
+
+        Raises:
+            WrongState: the entry is not ``dispatched``: the answer must not leave.
+        """
+        await self._move(
+            entry_id, "dispatched", "answered", answer=dict(answer), finished_at=func.now()
+        )
+
+    async def fail(self, entry_id: UUID) -> None:
+        """Gives up after data may have been touched; the charge is kept.
+
+        Raises:
+            WrongState: the entry is not ``dispatched``.
+        """
+        await self._move(entry_id, "dispatched", "failed", finished_at=func.now())
+
+    async def void(self, entry_id: UUID) -> None:
+        """Gives up before data was touched, and gives the charge back.
+
+        Raises:
+            WrongState: the entry is not ``reserved``: data may have been touched.
+        """
+        async with transaction(self._engine) as connection:
+            query = select(entries).where(entries.c.id == entry_id)
+            entry = (await connection.execute(query)).one_or_none()
+            if entry is None:
+                raise WrongState(entry_id, "voided")
+            # Accounts before entries, as in every transaction that locks both.
+            await connection.execute(
+                both_accounts(entry.dataset, entry.analyst_id).with_for_update()
+            )
+            move = _move(entry_id, "reserved", "voided", finished_at=func.now())
+            if not (await connection.execute(move)).rowcount:
+                raise WrongState(entry_id, "voided")
+            back = Loss(-entry.epsilon, -entry.delta, -entry.rho)
+            await _debit(connection, entry.dataset, entry.analyst_id, back)
+
+    async def _move(self, entry_id: UUID, source: State, target: State, **values: Any) -> None:
+        async with transaction(self._engine) as connection:
+            moved = await connection.execute(_move(entry_id, source, target, **values))
+            if not moved.rowcount:
+                raise WrongState(entry_id, target)
+
+    async def burn_orphans(self) -> int:
+        """Fails the unfinished entries of workers that are gone; their charges are kept.
+
+        For start-up. Entries of processes that live are left alone.
+
+        Returns:
+            How many entries were burned.
+        """
+        unfinished = entries.c.state.in_(["reserved", "dispatched"])
+        burned = 0
+        async with transaction(self._engine) as connection:
+            owners = await connection.execute(
+                select(entries.c.worker_id).where(unfinished).distinct()
+            )
+            for worker_id in owners.scalars().all():
+                if await is_alive(connection, worker_id):
+                    continue
+                burn = (
+                    update(entries)
+                    .where(unfinished, entries.c.worker_id == worker_id)
+                    .values(state="failed", finished_at=func.now())
+                )
+                burned += (await connection.execute(burn)).rowcount
+        return burned
+
+    async def releases(
+        self,
+        analyst_id: UUID,
+        dataset: str | None = None,
+        limit: int = 50,
+        before: UUID | None = None,
+    ) -> list[Release]:
+        """The analyst's own releases, newest first.
+
+        Args:
+            analyst_id: whose.
+            dataset: only those on this data set.
+            limit: how many at most.
+            before: only those older than this release of the analyst's.
+        """
+        query = select(entries).where(entries.c.analyst_id == analyst_id)
+        if dataset is not None:
+            query = query.where(entries.c.dataset == dataset)
+        if before is not None:
+            older = select(entries.c.number).where(
+                entries.c.id == before, entries.c.analyst_id == analyst_id
+            )
+            query = query.where(entries.c.number < older.scalar_subquery())
+        query = query.order_by(entries.c.number.desc()).limit(limit)
+        async with transaction(self._engine) as connection:
+            return [_release(row) for row in await connection.execute(query)]
+
+    async def release(self, analyst_id: UUID, release_id: UUID) -> Release | None:
+        """One of the analyst's own releases; None for another's, as for one that is not there."""
+        query = select(entries).where(
+            entries.c.id == release_id, entries.c.analyst_id == analyst_id
+        )
+        async with transaction(self._engine) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _release(row)
+
+
+async def _reserve(
+    connection: AsyncConnection, worker_id: int, question: _Question
+) -> Reservation | Replay:
+    if not await is_alive(connection, worker_id):
+        raise _WorkerLost
+    dataset, analyst_id = question.dataset, question.analyst_id
+    locked = both_accounts(dataset, analyst_id).with_for_update()
+    rows = (await connection.execute(locked)).all()
+    enabled = select(analysts.c.id).where(
+        analysts.c.id == analyst_id, analysts.c.disabled_at.is_(None)
+    )
+    if len(rows) != 2 or (await connection.execute(enabled)).first() is None:
+        raise NoAccount
+    earlier = await _earlier(connection, question)
+    if earlier is not None:
+        return earlier
+    # The analyst's own ceiling first: it is the one that the analyst can do something about.
+    _check("analyst", rows[1], question.loss)
+    _check("dataset", rows[0], question.loss)
+    balances = await _debit(connection, dataset, analyst_id, question.loss)
+    entry_id = uuid4()
+    await connection.execute(
+        insert(entries).values(
+            id=entry_id,
+            analyst_id=analyst_id,
+            dataset=dataset,
+            request_id=question.request_id,
+            request_digest=question.request_digest,
+            plan_digest=question.plan_digest,
+            sql=question.sql,
+            events=question.events,
+            epsilon=question.loss.epsilon,
+            delta=question.loss.delta,
+            rho=question.loss.rho,
+            state="reserved",
+            worker_id=worker_id,
+        )
+    )
+    return Reservation(entry_id, balances)
+
+
+async def _earlier(connection: AsyncConnection, question: _Question) -> Replay | None:
+    """What the request id already stands for."""
+    if question.request_id is None:
+        return None
+    query = select(entries).where(
+        entries.c.analyst_id == question.analyst_id,
+        entries.c.request_id == question.request_id,
+        entries.c.state != "voided",
+    )
+    entry = (await connection.execute(query)).one_or_none()
+    if entry is None:
+        return None
+    if (entry.request_digest, entry.dataset) != (question.request_digest, question.dataset):
+        raise RequestIdConflict
+    if entry.state == "answered":
+        return Replay(entry.id, entry.answer, _charge(entry))
+    if entry.state != "failed" and await is_alive(connection, entry.worker_id):
+        raise RequestInProgress
+    raise RequestFailed
+
+
+def _check(scope: Scope, row: Row[Any], charge: Loss) -> None:
+    spent = Loss(row.epsilon_spent, row.delta_spent, row.rho_spent)
+    cap = Budget(row.epsilon_cap, row.delta_cap)
+    if not fits(spent, cap, charge):
+        raise BudgetExceeded(scope, remaining(spent, cap), charge)
+
+
+async def _debit(
+    connection: AsyncConnection, dataset: str, analyst_id: UUID, charge: Loss
+) -> Balances:
+    """Moves both accounts, which are locked, by the charge."""
+    change = (
+        update(accounts)
+        .where(accounts.c.dataset == dataset)
+        .where(accounts.c.analyst_id.is_(None) | (accounts.c.analyst_id == analyst_id))
+        .values(
+            epsilon_spent=accounts.c.epsilon_spent + charge.epsilon,
+            delta_spent=accounts.c.delta_spent + charge.delta,
+            rho_spent=accounts.c.rho_spent + charge.rho,
+        )
+        .returning(accounts)
+    )
+    rows = (await connection.execute(change)).all()
+    own, shared = sorted(rows, key=lambda row: row.analyst_id is None)
+    return Balances(analyst=account_of(own), dataset=account_of(shared))
+
+
+def _move(entry_id: UUID, source: State, target: State, **values: Any) -> Update:
+    """The move, which takes place only from ``source``: two that race cannot both win."""
+    return (
+        update(entries)
+        .where(entries.c.id == entry_id, entries.c.state == source)
+        .values(state=target, **values)
+    )
+
+
+def _charge(row: Row[Any]) -> Loss:
+    return Loss(row.epsilon, row.delta, row.rho)
+
+
+def _release(row: Row[Any]) -> Release:
+    return Release(
+        id=row.id,
+        dataset=row.dataset,
+        request_id=row.request_id,
+        sql=row.sql,
+        charge=_charge(row),
+        state=row.state,
+        reserved_at=row.reserved_at,
+        finished_at=row.finished_at,
+        answer=row.answer,
+    )

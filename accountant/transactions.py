@@ -1,0 +1,84 @@
+"""Transactions on the ledger's database: durable, writable, or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import psycopg.errors
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from accountant.errors import LedgerUnavailable
+
+_log = logging.getLogger(__name__)
+
+# A commit that the disk may still lose would give the charge back. remote_apply is stronger: kept.
+_PIN = text("""
+    SELECT current_setting('transaction_read_only') = 'off' AS writable,
+           current_setting('transaction_isolation') = 'read committed' AS sees_latest,
+           set_config('lock_timeout', '10s', true),
+           set_config('statement_timeout', '20s', true),
+           set_config('synchronous_commit',
+                      CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+                           THEN 'on' ELSE current_setting('synchronous_commit') END, true)
+""")
+
+
+class Duplicate(Exception):
+    """A row with the same key is there already. For the ledger's own use: never leaves it."""
+
+
+def ledger_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """An engine for the ledger's database.
+
+    Args:
+        url: a ``postgresql://`` URL. Not through a pooler that shares sessions between clients: a
+            worker shows that it lives by a lock of its session.
+        pool_size: connections kept open; one of them shows that this worker lives.
+    """
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=15,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        hide_parameters=True,
+        connect_args={"connect_timeout": 5, "application_name": "epsql ledger"},
+    )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction, committed durably when the block ends and rolled back when it raises.
+
+    Raises:
+        LedgerUnavailable: the database failed in any way, is a standby, or is read-only. When it is
+            the commit that failed, whether it took place is not known.
+        Duplicate: a unique constraint refused a row.
+    """
+    with no_driver_errors():
+        async with engine.connect() as connection, connection.begin():
+            pinned = (await connection.execute(_PIN)).one()
+            if not (pinned.writable and pinned.sees_latest):
+                _log.error("the ledger's database is read-only or not at READ COMMITTED")
+                raise LedgerUnavailable
+            yield connection
+
+
+@contextmanager
+def no_driver_errors() -> Iterator[None]:
+    """Turns every error of the driver into one of ours, and logs its kind without its text."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, psycopg.errors.UniqueViolation):
+            raise Duplicate from None
+        state = getattr(cause, "sqlstate", None)
+        _log.error("the ledger's database failed: %s, SQLSTATE %s", type(cause).__name__, state)
+        raise LedgerUnavailable from None
