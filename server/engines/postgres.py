@@ -1,0 +1,181 @@
+"""Postgres as an engine: few rights, pinned settings, one fixed sentence for every failure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Self
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.types.string import TextLoader
+from psycopg_pool import AsyncConnectionPool
+
+from analyzer.catalog import Scalar
+from analyzer.plan import Statement
+from server.engines import EngineFailed, EngineUnavailable, ExactRows, Row
+
+_log = logging.getLogger(__name__)
+
+_CHUNK = 1000
+"""Rows that are fetched at once: memory is bounded before the limit on rows is reached."""
+
+_PINNED = {
+    # Names mean what pg_catalog says, whatever else the database holds.
+    "search_path": "pg_catalog",
+    "default_transaction_read_only": "on",
+    # How values and constants are read and printed.
+    "TimeZone": "UTC",
+    "DateStyle": "ISO,YMD",
+    "IntervalStyle": "iso_8601",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "extra_float_digits": "1",
+    # How a statement is run: the same way each time, as far as a setting can say so.
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "synchronize_seqscans": "off",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "60s",
+    # The server's words to its client go nowhere, so it need not say them.
+    "client_min_messages": "error",
+}
+"""Given when a connection starts, so that they are what RESET goes back to."""
+
+_AS_TEXT = ("date", "timestamp", "timestamptz", "uuid")
+"""Types whose values come as text, see :class:`server.engines.Engine`."""
+
+_TOO_MANY_ROWS = "54000"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one query and one process may use."""
+
+    statement_seconds: int = 60
+    connect_seconds: float = 5.0
+    """Waiting for a connection of the pool, and for a new one to be made."""
+    connections: int = 8
+    rows: int = 200_000
+    """The most rows that one statement may give."""
+
+
+class PostgresEngine:
+    """One data set in one Postgres database, behind a pool of connections."""
+
+    def __init__(self, dsn: str, bounds: Bounds | None = None) -> None:
+        """Connects nowhere yet: :meth:`open` does.
+
+        Args:
+            dsn: of a role that may SELECT the declared columns and nothing else.
+            bounds: limits on time, connections and rows.
+        """
+        self._bounds = bounds or Bounds()
+        settings = _PINNED | {"statement_timeout": f"{self._bounds.statement_seconds}s"}
+        self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
+            dsn,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": None,
+                "cursor_factory": AsyncRawCursor,
+                "client_encoding": "UTF8",
+                "application_name": "epsql",
+                "connect_timeout": max(1, round(self._bounds.connect_seconds)),
+                "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+            },
+            min_size=1,
+            max_size=self._bounds.connections,
+            timeout=self._bounds.connect_seconds,
+            configure=_configure,
+            reset=_reset,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+            name="epsql-engine",
+        )
+
+    async def open(self) -> Self:
+        """Starts the pool. It connects in the background: a database that is down is no error."""
+        await self._pool.open()
+        return self
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def ready(self) -> bool:
+        try:
+            rows = await self._run("SELECT 1", ())
+        except EngineFailed:
+            return False
+        return rows == [(1,)]
+
+    async def fetch(self, statement: Statement) -> list[Row]:
+        return await self._run(statement.sql, [_as_text(value) for value in statement.parameters])
+
+    async def finish(self, statement: Statement, noisy_rows: str) -> list[Row]:
+        parameters = [noisy_rows, *(_as_text(value) for value in statement.parameters)]
+        return await self._run(statement.sql, parameters)
+
+    async def _run(self, sql: str, parameters: Sequence[str | None]) -> ExactRows:
+        """Runs one statement in a read-only transaction of its own."""
+        try:
+            async with self._connection() as connection, connection.transaction():
+                return await self._rows(connection, sql, parameters)
+        except EngineFailed as error:
+            failed = type(error)(error.sqlstate)
+        except psycopg.Error as error:
+            failed = EngineFailed(error.sqlstate)
+        # Raised out here, the new exception has no context and no frames: neither the driver's text
+        # nor a local variable with rows in it can follow it into a log.
+        _log.error("engine failed: %s", failed.sqlstate)
+        raise failed
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection[Row]]:
+        try:
+            connection = await self._pool.getconn()
+        except psycopg.Error:
+            raise EngineUnavailable from None
+        try:
+            yield connection
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _rows(
+        self, connection: AsyncConnection[Row], sql: str, parameters: Sequence[str | None]
+    ) -> ExactRows:
+        rows = ExactRows()
+        async with connection.cursor() as cursor:
+            # A str goes out with no type of its own, so the CAST around each placeholder decides.
+            async for row in cursor.stream(sql.encode(), parameters, size=_CHUNK):
+                if len(rows) == self._bounds.rows:
+                    raise EngineFailed(_TOO_MANY_ROWS)
+                rows.append(row)
+        return rows
+
+
+async def _configure(connection: AsyncConnection[Row]) -> None:
+    await connection.set_read_only(True)
+    for name in _AS_TEXT:
+        connection.adapters.register_loader(name, TextLoader)
+
+
+async def _reset(connection: AsyncConnection[Row]) -> None:
+    """Nothing of one analyst's session is left to the next: back to the pinned settings."""
+    await connection.execute("DISCARD ALL")
+
+
+def _as_text(value: Scalar | None) -> str | None:
+    """A parameter in the spelling that Postgres reads back as the same value."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value)
