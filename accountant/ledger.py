@@ -150,7 +150,7 @@ class Ledger(Accounts):
             RequestIdConflict: the request id stands for another question.
             RequestInProgress: the same request is being answered.
             RequestFailed: the same request failed, or its worker died; the charge is kept.
-            ValueError: the charge, the request id or the SQL cannot be stored.
+            ValueError: the request id or the SQL cannot be stored.
         """
         if request_id is not None and not REQUEST_ID.fullmatch(request_id):
             raise ValueError("a request id is 1 to 200 visible ASCII characters")
@@ -221,8 +221,7 @@ class Ledger(Accounts):
             move = _move(entry_id, "reserved", "voided", finished_at=func.now())
             if not (await connection.execute(move)).rowcount:
                 raise WrongState(entry_id, "voided")
-            back = Loss(-entry.epsilon, -entry.delta, -entry.rho)
-            await _debit(connection, entry.dataset, entry.analyst_id, back)
+            await _shift(connection, entry.dataset, entry.analyst_id, _charge(entry), -1)
 
     async def _move(self, entry_id: UUID, source: State, target: State, **values: Any) -> None:
         async with transaction(self._engine) as connection:
@@ -311,7 +310,7 @@ async def _reserve(
     # The analyst's own ceiling first: it is the one that the analyst can do something about.
     _check("analyst", rows[1], question.loss)
     _check("dataset", rows[0], question.loss)
-    balances = await _debit(connection, dataset, analyst_id, question.loss)
+    balances = await _shift(connection, dataset, analyst_id, question.loss, 1)
     entry_id = uuid4()
     await connection.execute(
         insert(entries).values(
@@ -361,18 +360,18 @@ def _check(scope: Scope, row: Row[Any], charge: Loss) -> None:
         raise BudgetExceeded(scope, remaining(spent, cap), charge)
 
 
-async def _debit(
-    connection: AsyncConnection, dataset: str, analyst_id: UUID, charge: Loss
+async def _shift(
+    connection: AsyncConnection, dataset: str, analyst_id: UUID, charge: Loss, times: Literal[1, -1]
 ) -> Balances:
-    """Moves both accounts, which are locked, by the charge."""
+    """Debits both accounts, which are locked, or gives the charge back."""
     change = (
         update(accounts)
         .where(accounts.c.dataset == dataset)
         .where(accounts.c.analyst_id.is_(None) | (accounts.c.analyst_id == analyst_id))
         .values(
-            epsilon_spent=accounts.c.epsilon_spent + charge.epsilon,
-            delta_spent=accounts.c.delta_spent + charge.delta,
-            rho_spent=accounts.c.rho_spent + charge.rho,
+            epsilon_spent=accounts.c.epsilon_spent + times * charge.epsilon,
+            delta_spent=accounts.c.delta_spent + times * charge.delta,
+            rho_spent=accounts.c.rho_spent + times * charge.rho,
         )
         .returning(accounts)
     )

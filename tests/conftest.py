@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from migrations import migrate
 from tests.postgres import Postgres, running_postgres
 
 
@@ -14,3 +15,9 @@ def postgres() -> Iterator[Postgres]:
     """One embedded PostgreSQL for the whole session."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture
+def ledger_uri(postgres: Postgres) -> str:
+    """A fresh, empty ledger database at the newest revision, as a libpq URI."""
+    return postgres.fresh(postgres.template("ledger", migrate))

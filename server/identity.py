@@ -1,0 +1,228 @@
+"""Credentials to analyst: bearer tokens, shown once, stored as digests beside the analysts.
+
+A token is ``epsql_<key id>_<secret>``. The key id finds the row; only the sha256 of the secret is
+stored. A slow password hash is for secrets that people choose: ours has 256 bits from the system's
+random source, which no digest speed makes guessable, and a slow one would be paid on every request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from accountant.accounts import record
+from accountant.errors import LedgerError, UnknownAnalyst
+from accountant.tables import analysts, tokens
+from accountant.transactions import transaction
+
+_SECRET_BYTES = 32
+_TOKEN = re.compile(r"epsql_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+# What an unknown key id is compared with: no secret has this digest, as far as anybody knows.
+_NOBODY = secrets.token_bytes(32)
+
+
+class NotAuthenticated(Exception):
+    """The credential is not good. The words are the same whatever is wrong with it."""
+
+    def __init__(self) -> None:
+        super().__init__("the credential is missing or not valid")
+
+
+class UnknownToken(LedgerError):
+    """No token has this key id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no token with the key id {key_id!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, proven."""
+
+    analyst_id: UUID | None
+    """None for an admin, who operates but does not ask."""
+    name: str
+    """The analyst's name, or the label of the admin token."""
+    is_admin: bool
+    key_id: str
+    """The public half of the token that proved it, for logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """All that is known of a token once it was shown."""
+
+    key_id: str
+    kind: Literal["analyst", "admin"]
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Identity:
+    """Gives, checks and revokes tokens, in the ledger's database.
+
+    Every method raises ``accountant.errors.LedgerUnavailable`` when the database fails.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def new_token(
+        self,
+        analyst: str | None,
+        *,
+        label: str = "admin",
+        lifetime: timedelta | None = None,
+        by: str = "operator",
+        reason: str = "",
+    ) -> str:
+        """Makes a token; it cannot be shown again.
+
+        Args:
+            analyst: the analyst's name, or None for an admin token.
+            label: the name an admin token goes by; not used for an analyst's.
+            lifetime: until it expires; None for never.
+            by: who makes it, for the admin log.
+            reason: why, for the admin log.
+
+        Raises:
+            UnknownAnalyst: nobody has the name.
+            ValueError: the lifetime is not positive.
+        """
+        if lifetime is not None and lifetime <= timedelta(0):
+            raise ValueError("a token's lifetime is longer than nothing")
+        key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
+        async with transaction(self._engine) as connection:
+            analyst_id = None if analyst is None else await _analyst_id(connection, analyst)
+            row = {
+                "key_id": key_id,
+                "kind": "admin" if analyst is None else "analyst",
+                "analyst_id": analyst_id,
+                "label": label if analyst is None else analyst,
+                "secret_sha256": _digest(secret),
+                "expires_at": None if lifetime is None else func.now() + lifetime,
+            }
+            await connection.execute(insert(tokens).values(row))
+            await record(
+                connection,
+                by=by,
+                action="new token",
+                subject=key_id,
+                detail={"kind": row["kind"], "name": row["label"]},
+                reason=reason,
+            )
+        return f"epsql_{key_id}_{secret}"
+
+    async def authenticate(self, header_value: str | None) -> Principal:
+        """Who sent an HTTP ``Authorization`` header.
+
+        Raises:
+            NotAuthenticated: there is none, or its token does not hold.
+        """
+        bearer = _BEARER.fullmatch(header_value or "")
+        return await self.verify(bearer[1] if bearer else "")
+
+    async def verify(self, token: str) -> Principal:
+        """Who holds a token.
+
+        Raises:
+            NotAuthenticated: it is malformed, unknown, wrong, revoked or expired, or its analyst is
+                disabled.
+        """
+        parts = _TOKEN.fullmatch(token)
+        if parts is None:
+            raise NotAuthenticated
+        async with transaction(self._engine) as connection:
+            row = await _holder(connection, parts[1])
+        # The same comparison for a key id that nobody has: time does not tell which ones exist.
+        right = hmac.compare_digest(
+            _NOBODY if row is None else row.secret_sha256, _digest(parts[2])
+        )
+        if row is None or not right or not row.valid:
+            raise NotAuthenticated
+        return Principal(row.analyst_id, row.label, row.kind == "admin", row.key_id)
+
+    async def revoke(self, key_id: str, *, by: str = "operator", reason: str = "") -> None:
+        """Ends a token for good.
+
+        Raises:
+            UnknownToken: no token has the key id.
+        """
+        change = (
+            update(tokens)
+            .where(tokens.c.key_id == key_id)
+            .values(revoked_at=func.coalesce(tokens.c.revoked_at, func.now()))
+        )
+        async with transaction(self._engine) as connection:
+            if not (await connection.execute(change)).rowcount:
+                raise UnknownToken(key_id)
+            await record(
+                connection,
+                by=by,
+                action="revoke token",
+                subject=key_id,
+                detail={},
+                reason=reason,
+            )
+
+    async def list_tokens(self, analyst: str | None = None) -> list[Token]:
+        """The tokens of one analyst, or all there ever were, oldest first.
+
+        Raises:
+            UnknownAnalyst: nobody has the name.
+        """
+        query = select(tokens).order_by(tokens.c.created_at, tokens.c.key_id)
+        async with transaction(self._engine) as connection:
+            if analyst is not None:
+                query = query.where(tokens.c.analyst_id == await _analyst_id(connection, analyst))
+            return [_token(row) for row in await connection.execute(query)]
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        key_id=row.key_id,
+        kind=row.kind,
+        name=row.label,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+async def _analyst_id(connection: AsyncConnection, name: str) -> UUID:
+    query = select(analysts.c.id).where(analysts.c.name == name)
+    analyst_id: UUID | None = (await connection.execute(query)).scalar_one_or_none()
+    if analyst_id is None:
+        raise UnknownAnalyst(name)
+    return analyst_id
+
+
+async def _holder(connection: AsyncConnection, key_id: str) -> Row[Any] | None:
+    """The token's row with ``valid``: neither revoked nor expired, and its analyst not disabled."""
+    valid = (
+        tokens.c.revoked_at.is_(None)
+        & (tokens.c.expires_at.is_(None) | (func.now() < tokens.c.expires_at))
+        & analysts.c.disabled_at.is_(None)
+    )
+    query = (
+        select(tokens, valid.label("valid"))
+        .outerjoin(analysts, analysts.c.id == tokens.c.analyst_id)
+        .where(tokens.c.key_id == key_id)
+    )
+    return (await connection.execute(query)).one_or_none()
