@@ -34,7 +34,7 @@ class GaussianEvent:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdEvent:
-    """Group keys that were not public were shown when their noisy unit count reached a threshold."""
+    """Group keys that were not public were shown where a noisy unit count reached a threshold."""
 
     delta: Fraction
     """Upper bound of the probability that any key that only one unit has was shown."""
@@ -42,7 +42,7 @@ class ThresholdEvent:
 
 Event = LaplaceEvent | GaussianEvent | ThresholdEvent
 
-_KINDS: dict[str, type[LaplaceEvent] | type[GaussianEvent] | type[ThresholdEvent]] = {
+_KINDS: dict[str, type[Event]] = {
     "discrete_laplace": LaplaceEvent,
     "discrete_gaussian": GaussianEvent,
     "key_threshold": ThresholdEvent,
@@ -69,5 +69,7 @@ def from_json(body: dict[str, Any]) -> Event:
     kind = _KINDS.get(fields.pop("kind", ""))
     if kind is None:
         raise ValueError(f"unknown event kind in {body!r}")
-    values = {k: Fraction(v) if isinstance(v, str) else v for k, v in fields.items()}
+    values: dict[str, Any] = {
+        k: Fraction(v) if isinstance(v, str) else v for k, v in fields.items()
+    }
     return kind(**values)

@@ -107,9 +107,10 @@ def _gaussian_tail(sigma: float, distance: int) -> float:
 
 
 def _summed_gaussian_tail(sigma: float, distance: int) -> float:
-    """The tail, term by term for five sigma, then the geometric series that lies above the rest."""
+    """The tail, term by term until what is left is below 1e-14 of it; then, for what is left, the
+    geometric series that lies above it."""
     half = 0.5 / (sigma * sigma)
-    end = distance + math.ceil(5.0 * sigma) + 1
+    end = max(distance + math.ceil(5.0 * sigma), math.ceil(9.0 * sigma)) + 1
     terms = math.fsum(math.exp(-z * z * half) for z in range(distance, end))
     rest = math.exp(-end * end * half) / -math.expm1(-(2 * end + 1) * half)
     return (terms + rest) / _gaussian_mass(sigma)
