@@ -23,6 +23,13 @@ def gaussian(sigma: float) -> Noise:
     return Noise(NoiseKind.GAUSSIAN, Fraction(sigma))
 
 
+def label(value: object) -> str:
+    """A short name of a case, for pytest."""
+    if isinstance(value, Noise):
+        return f"{value.kind.name.lower()} {float(value.scale):.4g}"
+    return str(value)
+
+
 class ExactLaw:
     """Weights of 0, 1, 2, ... down to 1e-150 of the greatest, and their sums from the far end."""
 

@@ -33,7 +33,7 @@ from mechanisms.calibration import (
     error_bar,
 )
 from mechanisms.thresholds import threshold_delta
-from tests.mechanisms.exact import decimal, exact_law, hockey_stick
+from tests.mechanisms.exact import decimal, exact_law, hockey_stick, label
 
 dp.enable_features("contrib")
 
@@ -67,7 +67,7 @@ def _calibrated(ask: dict[str, Any]) -> Calibration:
     try:
         return calibrate(**ask)
     except CannotCalibrate as error:
-        assume("Epsilon is too large" not in str(error))
+        assume(not str(error).startswith("Epsilon is too"))
         raise
 
 
@@ -158,13 +158,13 @@ def _mean_log(result: Calibration) -> float:
 
 @pytest.mark.parametrize("epsilon", ["0.05", "0.3", "1", "1.9"])
 @pytest.mark.parametrize("delta", ["0", "0.000001", "0.01"])
-@pytest.mark.parametrize("sensitivity", [ONE, Sensitivity(40, 40)], ids=str)
+@pytest.mark.parametrize("sensitivity", [ONE, Sensitivity(12, 12)], ids=label)
 def test_the_law_itself_is_within_epsilon_and_delta(
     epsilon: str, delta: str, sensitivity: Sensitivity
 ) -> None:
     """The divergence between one cell's outputs for neighbours, added up to sixty digits.
 
-    The sensitivity of 40 is 40 cells that each move by one; one of them alone must cost less.
+    The sensitivity of 12 is 12 cells that each move by one; one of them alone must cost less.
     """
     result = calibrate([sensitivity], epsilon=Fraction(epsilon), delta=Fraction(delta))
     law = exact_law(result.noises[0])

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from mechanisms.distributions import Noise, distance_of_tail, error_bar, tail
-from tests.mechanisms.exact import exact_law, gaussian, laplace
+from tests.mechanisms.exact import exact_law, gaussian, label, laplace
 
 EXACT = [
     laplace(0.5),
@@ -32,14 +32,14 @@ def _distances(noise: Noise) -> list[int]:
     return sorted({1, 2, 3, *(1 + deepest * i // 40 for i in range(41))})
 
 
-@pytest.mark.parametrize("noise", EXACT, ids=str)
+@pytest.mark.parametrize("noise", EXACT, ids=label)
 def test_tail_is_the_exact_one_and_never_less(noise: Noise) -> None:
     for distance in _distances(noise):
         exact = exact_law(noise).tail(distance)
         assert exact <= Decimal(tail(noise, distance)) <= exact * Decimal("1.00000000001")
 
 
-@pytest.mark.parametrize("noise", BOUNDED, ids=str)
+@pytest.mark.parametrize("noise", BOUNDED, ids=label)
 def test_continuous_tail_is_above_the_discrete_one_and_close_to_it(noise: Noise) -> None:
     sigma = float(noise.scale)
     for distance in _distances(noise):
@@ -50,7 +50,7 @@ def test_continuous_tail_is_above_the_discrete_one_and_close_to_it(noise: Noise)
             assert bound <= exact * Decimal("1.003")
 
 
-@pytest.mark.parametrize("noise", EXACT + BOUNDED, ids=str)
+@pytest.mark.parametrize("noise", EXACT + BOUNDED, ids=label)
 @pytest.mark.parametrize("probability", [0.5, 0.3, 0.1, 1e-3, 1e-9, 1e-18, 1e-80])
 def test_distance_of_tail_is_the_smallest(noise: Noise, probability: float) -> None:
     distance = distance_of_tail(noise, probability)
@@ -60,8 +60,8 @@ def test_distance_of_tail_is_the_smallest(noise: Noise, probability: float) -> N
     assert distance == 1 or law.tail(distance - 1 - slack) > Decimal(probability)
 
 
-@pytest.mark.parametrize("noise", EXACT + BOUNDED, ids=str)
-@pytest.mark.parametrize("confidence", CONFIDENCES, ids=str)
+@pytest.mark.parametrize("noise", EXACT + BOUNDED, ids=label)
+@pytest.mark.parametrize("confidence", CONFIDENCES, ids=label)
 def test_error_bar_is_the_smallest_that_holds_the_confidence(
     noise: Noise, confidence: Fraction
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mechanisms.calibration import Noise, NoiseKind
 from mechanisms.noise import add_noise
 from mechanisms.thresholds import show_key, threshold_delta, threshold_for
-from tests.mechanisms.exact import exact_law, gaussian, laplace, union
+from tests.mechanisms.exact import exact_law, gaussian, label, laplace, union
 
 SUMMED = [
     laplace(0.5),
@@ -39,9 +39,9 @@ def _exact_delta(noise: Noise, max_groups: int, threshold: int) -> Decimal:
     return union(exact_law(noise).tail(threshold - 1), max_groups)
 
 
-@pytest.mark.parametrize("noise", SUMMED + BOUNDED, ids=str)
+@pytest.mark.parametrize("noise", SUMMED + BOUNDED, ids=label)
 @pytest.mark.parametrize("max_groups", [1, 2, 7, 1000])
-@pytest.mark.parametrize("delta", DELTAS, ids=str)
+@pytest.mark.parametrize("delta", DELTAS, ids=label)
 def test_threshold_is_the_smallest_that_keeps_delta(
     noise: Noise, max_groups: int, delta: Fraction
 ) -> None:
@@ -53,7 +53,7 @@ def test_threshold_is_the_smallest_that_keeps_delta(
     assert threshold_delta(noise, max_groups, threshold) <= delta
 
 
-@pytest.mark.parametrize("noise", SUMMED, ids=str)
+@pytest.mark.parametrize("noise", SUMMED, ids=label)
 @pytest.mark.parametrize("max_groups", [1, 3, 50])
 def test_delta_is_never_under_reported_and_hardly_over(noise: Noise, max_groups: int) -> None:
     for threshold in (2, 3, 4, 5, 8, 13, 40):
