@@ -241,12 +241,17 @@ class Accounts:
             "epsilon_cap": epsilon_cap,
             "delta_cap": delta_cap,
         }
-        opening = insert_or_skip(accounts).values(values).on_conflict_do_nothing()
+        opening = (
+            insert_or_skip(accounts)
+            .values(values)
+            .on_conflict_do_nothing()
+            .returning(accounts.c.id)
+        )
         async with transaction(self._engine) as connection:
             if analyst_id is not None:
                 await _require(connection, select(analysts.c.id).where(analysts.c.id == analyst_id))
                 await _require(connection, _one_account(None, dataset))
-            if (await connection.execute(opening)).rowcount:
+            if (await connection.execute(opening)).first() is not None:
                 await record(
                     connection,
                     by=by,

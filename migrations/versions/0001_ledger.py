@@ -40,7 +40,7 @@ def _create_analysts_and_accounts() -> None:
         _time("disabled_at"),
         sa.PrimaryKeyConstraint("id", name="analysts_pkey"),
         sa.UniqueConstraint("name", name="analysts_name_key"),
-        sa.CheckConstraint("name ~ '^[a-z][a-z0-9_.-]{0,62}$'", name="analysts_name_check"),
+        sa.CheckConstraint("name ~ '^[a-z][a-z0-9_.-]{0,62}$'", name=op.f("analysts_name_check")),
     )
     op.create_table(
         "accounts",
@@ -57,12 +57,13 @@ def _create_analysts_and_accounts() -> None:
         sa.UniqueConstraint("dataset", "analyst_id", name="accounts_dataset_analyst_id_key"),
         sa.ForeignKeyConstraint(["analyst_id"], ["analysts.id"], name="accounts_analyst_id_fkey"),
         sa.CheckConstraint(
-            "0 <= epsilon_spent AND epsilon_spent <= epsilon_cap", name="accounts_epsilon_check"
+            "0 <= epsilon_spent AND epsilon_spent <= epsilon_cap",
+            name=op.f("accounts_epsilon_check"),
         ),
         sa.CheckConstraint(
-            "0 <= delta_spent AND delta_spent <= delta_cap", name="accounts_delta_check"
+            "0 <= delta_spent AND delta_spent <= delta_cap", name=op.f("accounts_delta_check")
         ),
-        sa.CheckConstraint("0 <= rho_spent", name="accounts_rho_check"),
+        sa.CheckConstraint("0 <= rho_spent", name=op.f("accounts_rho_check")),
     )
     op.create_index(
         "accounts_one_per_dataset",
@@ -110,22 +111,24 @@ def _create_entries() -> None:
         sa.ForeignKeyConstraint(["worker_id"], ["workers.id"], name="entries_worker_id_fkey"),
         sa.CheckConstraint(
             "state IN ('reserved', 'dispatched', 'answered', 'failed', 'voided')",
-            name="entries_state_check",
+            name=op.f("entries_state_check"),
         ),
-        sa.CheckConstraint("epsilon >= 0 AND delta >= 0 AND rho >= 0", name="entries_charge_check"),
         sa.CheckConstraint(
-            "(state = 'answered') = (answer IS NOT NULL)", name="entries_answer_check"
+            "epsilon >= 0 AND delta >= 0 AND rho >= 0", name=op.f("entries_charge_check")
+        ),
+        sa.CheckConstraint(
+            "(state = 'answered') = (answer IS NOT NULL)", name=op.f("entries_answer_check")
         ),
         sa.CheckConstraint(
             "(state IN ('reserved', 'dispatched')) = (finished_at IS NULL)",
-            name="entries_finished_check",
+            name=op.f("entries_finished_check"),
         ),
         sa.CheckConstraint(
             "state NOT IN ('dispatched', 'answered') OR dispatched_at IS NOT NULL",
-            name="entries_dispatched_check",
+            name=op.f("entries_dispatched_check"),
         ),
         sa.CheckConstraint(
-            "state <> 'voided' OR dispatched_at IS NULL", name="entries_voided_check"
+            "state <> 'voided' OR dispatched_at IS NULL", name=op.f("entries_voided_check")
         ),
     )
     op.create_index(
@@ -168,11 +171,11 @@ def _create_admin_log_and_tokens() -> None:
         _time("revoked_at"),
         sa.PrimaryKeyConstraint("key_id", name="tokens_pkey"),
         sa.ForeignKeyConstraint(["analyst_id"], ["analysts.id"], name="tokens_analyst_id_fkey"),
-        sa.CheckConstraint("kind IN ('analyst', 'admin')", name="tokens_kind_check"),
+        sa.CheckConstraint("kind IN ('analyst', 'admin')", name=op.f("tokens_kind_check")),
         sa.CheckConstraint(
-            "(kind = 'analyst') = (analyst_id IS NOT NULL)", name="tokens_holder_check"
+            "(kind = 'analyst') = (analyst_id IS NOT NULL)", name=op.f("tokens_holder_check")
         ),
-        sa.CheckConstraint("length(secret_sha256) = 32", name="tokens_secret_check"),
+        sa.CheckConstraint("length(secret_sha256) = 32", name=op.f("tokens_secret_check")),
     )
 
 

@@ -10,7 +10,7 @@ every table each account has spent the sum of its entries that were not voided.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -187,7 +187,8 @@ class Story:
         plain = [word for word in words if "=" not in word]
         named = dict(word.split("=") for word in words if "=" in word)
         try:
-            return await getattr(self, verb)(*plain, **{f"{k}_": v for k, v in named.items()})
+            step: Callable[..., Awaitable[str]] = getattr(self, verb)
+            return await step(*plain, **{f"{name}_": value for name, value in named.items()})
         except BudgetExceeded as refusal:
             return f"{refusal.scope} has {_decimal(refusal.remaining.epsilon)}"
         except CapBelowSpent as refusal:
