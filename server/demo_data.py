@@ -9,10 +9,15 @@ import csv
 import gzip
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from server.embedded import EmbeddedPostgres
+from server.policy import load_policy
+from server.policy_grants import grants_sql
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "nafld"
 """The example's directory in a checkout; an installed wheel does not carry it."""
@@ -38,6 +43,30 @@ def load(dsn: str, say: Callable[[str], None] = print) -> None:
             rows = _copy(connection, table)
             say(f"  {table:<9} {rows:>8,} rows")
         connection.execute((EXAMPLE / "indexes.sql").read_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDatabases:
+    """Where the demo's data and ledger are, each through the role that epsql is to use for it."""
+
+    data_dsn: str
+    """libpq form; the role may SELECT what the policy declares."""
+    ledger_url: str
+    """SQLAlchemy form; the role owns the ledger's database and cannot enter the data's."""
+
+
+def prepare(postgres: EmbeddedPostgres, say: Callable[[str], None] = print) -> DemoDatabases:
+    """Makes both databases and their roles on an embedded Postgres; what is there is kept."""
+    postgres.create_role("epsql_reader")
+    postgres.create_role("epsql_ledger")
+    postgres.create_database("ledger", owner="epsql_ledger")
+    if postgres.create_database("nafld"):
+        load(postgres.dsn("nafld"), say)
+    postgres.execute("nafld", grants_sql(load_policy(POLICY), "epsql_reader"))
+    return DemoDatabases(
+        data_dsn=postgres.dsn("nafld", "epsql_reader"),
+        ledger_url=postgres.sqlalchemy_url("ledger", "epsql_ledger"),
+    )
 
 
 def _copy(connection: psycopg.Connection, table: str) -> int:

@@ -19,7 +19,8 @@ from analyzer.types import Type
 _MAX_EXPONENT = 40
 """1e41 is no bound of anything, and 10 to a large power is no number to hold in memory."""
 
-_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+"""Names that mean the same with and without quotes."""
 
 _TYPES = {
     "boolean": Type.BOOL,
@@ -84,7 +85,7 @@ def _exact(value: Any) -> Fraction:
 
 
 def _identifier(name: str) -> str:
-    if not _IDENTIFIER.fullmatch(name):
+    if not IDENTIFIER.fullmatch(name):
         raise ValueError(
             "must be a plain lower-case SQL name: a letter or _, then letters, digits and _; "
             "for other names make a view"
