@@ -1,0 +1,209 @@
+"""From settings to a running server, and from a running server to a stopped one.
+
+Starting refuses rather than serves what is not safe: a policy that does not match the database, a
+role with more rights than it should have, a ledger whose schema is not the newest. Stopping gives
+running queries some time, then cancels them; the ledger hears of each before the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
+
+from accountant.ledger import Ledger
+from accountant.transactions import ledger_engine
+from analyzer.catalog import Catalog
+from migrations import is_current
+from server.admission import open_datasets
+from server.engines import Engine
+from server.engines.postgres import Bounds, PostgresEngine
+from server.gateway import Dataset, Gateway
+from server.identity import Identity
+from server.observations import Observer, Started, Stopped, json_lines, silence_libraries
+from server.policy import load_policy
+from server.policy_check import Severity, check
+from server.settings import Settings
+from server.web.application import create_app
+from server.web.services import Services
+
+
+class CannotStart(Exception):
+    """The server would not be safe, or not work, as it is set up. One line for each reason."""
+
+
+class _Away(Exception):
+    """A part does not answer. For ``/readyz``."""
+
+
+def load_catalogs(settings: Settings) -> list[Catalog]:
+    """The data sets of the policy files.
+
+    Raises:
+        PolicyError: a file holds mistakes.
+        SettingsError, CannotStart: there is no file, or two declare the same data set.
+    """
+    catalogs = [load_policy(path) for path in settings.policy_files()]
+    names = [catalog.dataset for catalog in catalogs]
+    for name in names:
+        if names.count(name) > 1:
+            raise CannotStart(f"two policy files declare the data set {name}")
+    return catalogs
+
+
+def require_sound(settings: Settings, catalogs: Sequence[Catalog]) -> None:
+    """Looks before anybody may ask. Blocking; for start-up only.
+
+    Raises:
+        CannotStart: the ledger is away or its schema is old, or a policy does not fit the database.
+    """
+    try:
+        current = is_current(settings.ledger_url.get_secret_value())
+    except (SQLAlchemyError, OSError):
+        # From None: the driver's words hold the address.
+        raise CannotStart("the ledger cannot be reached; look at EPSQL_LEDGER_URL") from None
+    if not current:
+        raise CannotStart("the ledger's schema is not the newest; run `epsql migrate`")
+    errors = [
+        f"{catalog.dataset}: {finding}"
+        for catalog in catalogs
+        for finding in check(catalog, settings.data_url.get_secret_value())
+        if finding.severity is Severity.ERROR
+    ]
+    if errors:
+        raise CannotStart("\n".join(errors))
+
+
+@asynccontextmanager
+async def running_services(
+    settings: Settings, catalogs: Sequence[Catalog], observe: Observer
+) -> AsyncIterator[Services]:
+    """Everything that answers questions, connected; closed in the other order at the end."""
+    async with AsyncExitStack() as stack:
+        at_once = settings.queries_at_once
+        database = ledger_engine(settings.ledger_url.get_secret_value())
+        stack.push_async_callback(database.dispose)
+        ledger = Ledger(database)
+        stack.push_async_callback(ledger.close)
+        await ledger.burn_orphans()
+        await open_datasets(ledger, catalogs, by="epsql serve")
+        bounds = Bounds(statement_seconds=settings.statement_seconds, connections=at_once + 1)
+        engine = await PostgresEngine(settings.data_url.get_secret_value(), bounds).open()
+        stack.push_async_callback(engine.close)
+        gateway = Gateway(
+            {catalog.dataset: Dataset(catalog, engine) for catalog in catalogs},
+            ledger,
+            observe,
+            per_analyst=settings.queries_per_analyst,
+            at_once=at_once,
+        )
+        stack.push_async_callback(gateway.stop)
+        yield Services(
+            gateway=gateway,
+            ledger=ledger,
+            identity=Identity(database),
+            observe=observe,
+            checks={
+                "ledger": _ledger_check(settings.ledger_url.get_secret_value()),
+                "data": _data_check(engine),
+            },
+            body_bytes=settings.body_bytes,
+        )
+
+
+def _ledger_check(url: str) -> Callable[[], Awaitable[None]]:
+    async def is_there() -> None:
+        if not await asyncio.to_thread(is_current, url):
+            raise _Away
+
+    return is_there
+
+
+def _data_check(engine: Engine) -> Callable[[], Awaitable[None]]:
+    async def is_there() -> None:
+        if not await engine.ready():
+            raise _Away
+
+    return is_there
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, with the gateway stopped while it waits for its connections to become idle.
+
+    So a query that is cut off still gets the one error shape, and the ledger is told in time.
+    """
+
+    def __init__(self, services: Services, *, grace: float) -> None:
+        """``grace``: seconds that running queries have when the server is asked to stop."""
+        config = uvicorn.Config(
+            create_app(services),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            http="h11",
+            ws="none",
+            timeout_graceful_shutdown=round(grace) + 10,
+        )
+        super().__init__(config)
+        self._gateway = services.gateway
+        self._grace = grace
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._gateway.stop(self._grace))
+            both.create_task(super().shutdown(sockets))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's own, which would raise the signal again and so kill what is left to do."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one.
+
+    Raises:
+        CannotStart: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        PolicyError, SettingsError, CannotStart: it is not safe or not possible to.
+    """
+    observe = json_lines(lowest=settings.log_level.level)
+    catalogs = load_catalogs(settings)
+    await asyncio.to_thread(require_sound, settings, catalogs)
+    silence_libraries(observe)
+    with listen(settings.host, settings.port) as door:
+        async with running_services(settings, catalogs, observe) as services:
+            server = Server(services, grace=settings.shutdown_seconds)
+            observe(Started(door.getsockname()[1], len(catalogs)))
+            await server.serve([door])
+    observe(Stopped())

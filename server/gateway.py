@@ -1,0 +1,331 @@
+"""The road of a question, and the only file that knows every station on it.
+
+    plan        = analyze(sql, catalog, ask)        pure; may refuse, free, without the data
+    reservation = ledger.reserve(...)               durable; may refuse, free, without the data
+    ledger.dispatch(reservation.id)                 from here on nothing is given back
+    exact       = engine.fetch(plan.exact)          the only contact with protected data
+    noisy       = publish(plan, exact)              noise; exact values end here
+    rows        = engine.finish(plan.finish, noisy) arithmetic, HAVING, ORDER BY on noisy values
+    ledger.settle(reservation.id, reply)            stored before a byte leaves
+
+Whatever goes wrong before ``dispatch`` costs nothing: the reservation is voided. Whatever goes
+wrong after it, a cancellation included, stays charged, because that it went wrong, and when, may
+depend on the data. The ledger is always told, even when the asker is gone by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, TypeVar
+from uuid import UUID
+
+from analyzer.analyze import QueryOptions, analyze
+
+from accountant.errors import WrongState
+from accountant.ledger import Ledger, Replay, Reservation
+from analyzer.catalog import Ask, Catalog, Scalar
+from analyzer.plan import PrivatePlan
+from analyzer.refusals import Refusal
+from server import observations as seen
+from server.engines import Engine
+from server.observations import Name, Observer, Station
+from server.releases import answer, publish
+from server.replies import reply_json, request_digest
+
+T = TypeVar("T")
+
+_BEFORE_DATA = (Station.RESERVE, Station.READY, Station.DISPATCH)
+
+
+class FailedAfterDebit(Exception):
+    """The question failed after it was paid for. Says nothing more, and never why."""
+
+
+class DataUnavailable(Exception):
+    """The database of the data set does not answer. Found out before anything was asked of it."""
+
+
+class TooManyQueries(Exception):
+    """The analyst has as many queries running as one analyst may have."""
+
+
+class ServerBusy(Exception):
+    """The server has as many queries running as it may have, or it is stopping."""
+
+
+class UnknownDataset(Refusal):
+    """No data set of this name is served, or the question names none and there are several."""
+
+    code = "3D000"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What is declared of a data set, and the engine that holds it."""
+
+    catalog: Catalog
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an analyst asks. A loss of None is the policy's default."""
+
+    sql: str
+    parameters: tuple[Scalar | None, ...] = ()
+    dataset: str | None = None
+    epsilon: Fraction | None = None
+    delta: Fraction | None = None
+    request_id: str | None = None
+    """The analyst's own name for this question: asked again, it is answered again, for nothing."""
+    options: QueryOptions = field(default_factory=QueryOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it was stored, and as it is sent: the same, first and every later time."""
+
+    release: UUID
+    body: Mapping[str, Any]
+    replayed: bool
+
+
+class Gateway:
+    """Answers the questions of all analysts, over all data sets.
+
+    Args:
+        datasets: what is served, by name.
+        ledger: where every answer is paid for.
+        observe: told what happened; never what was asked or answered.
+        per_analyst: how many questions of one analyst may be under way.
+        at_once: how many questions of all analysts may be under way.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, Dataset],
+        ledger: Ledger,
+        observe: Observer,
+        *,
+        per_analyst: int = 4,
+        at_once: int = 32,
+    ) -> None:
+        self.datasets = datasets
+        self._ledger = ledger
+        self._observe = observe
+        self._per_analyst = per_analyst
+        self._at_once = at_once
+        self._under_way: Counter[UUID] = Counter()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+
+    async def query(self, analyst: UUID, question: Question) -> Reply:
+        """Answers a question, and debits it.
+
+        Raises:
+            Refusal, BudgetExceeded, NoAccount, RequestIdConflict, RequestInProgress, RequestFailed,
+            TooManyQueries, ServerBusy: nothing was debited.
+            DataUnavailable: the debit was taken back.
+            LedgerUnavailable: the data was not asked.
+            FailedAfterDebit: the data may have been asked; the charge stays.
+            asyncio.CancelledError: as before or after the debit, whichever it was.
+        """
+        began = time.monotonic()
+        with self._place_for(analyst):
+            dataset = self.dataset(question.dataset)
+            plan = await self._plan(dataset, question)
+            held = await self._reserve(analyst, question, plan)
+            name = Name(plan.dataset)
+            if isinstance(held, Replay):
+                self._observe(seen.Replayed(held.id, name, analyst))
+                return Reply(held.id, held.answer, replayed=True)
+            reply = await self._answer(dataset, plan, held)
+            took = round(1000 * (time.monotonic() - began))
+            self._observe(seen.Answered(held.id, name, analyst, took))
+            return reply
+
+    async def quote(self, analyst: UUID, question: Question) -> PrivatePlan:
+        """The plan that the question would be answered by. Asks no data and costs nothing.
+
+        Raises:
+            Refusal: as :meth:`query` would.
+            TooManyQueries, ServerBusy: ask again later.
+        """
+        with self._place_for(analyst):
+            return await self._plan(self.dataset(question.dataset), question)
+
+    def dataset(self, name: str | None) -> Dataset:
+        """The data set of a name; None is the only one, where there is only one.
+
+        Raises:
+            UnknownDataset: there is no such one.
+        """
+        if name is None and len(self.datasets) == 1:
+            return next(iter(self.datasets.values()))
+        if name is None:
+            raise UnknownDataset("Say which data set the query is for.", hint=self._known())
+        if name not in self.datasets:
+            raise UnknownDataset("There is no data set of this name.", hint=self._known())
+        return self.datasets[name]
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Takes no more questions; cancels those that are under way after ``grace`` seconds.
+
+        Returns when the ledger has been told of every one of them.
+        """
+        self._stopping = True
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=grace)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    def _known(self) -> str:
+        return f"Served here: {', '.join(sorted(self.datasets))}."
+
+    @contextmanager
+    def _place_for(self, analyst: UUID) -> Iterator[None]:
+        if self._stopping or self._under_way.total() >= self._at_once:
+            raise ServerBusy
+        if self._under_way[analyst] >= self._per_analyst:
+            raise TooManyQueries
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way[analyst] += 1
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._under_way[analyst] -= 1
+            self._tasks.discard(task)
+
+    async def _plan(self, dataset: Dataset, question: Question) -> PrivatePlan:
+        catalog = dataset.catalog
+        ask = None
+        if question.epsilon is not None or question.delta is not None:
+            default = catalog.default_ask
+            ask = Ask(
+                default.epsilon if question.epsilon is None else question.epsilon,
+                default.delta if question.delta is None else question.delta,
+            )
+        return await asyncio.to_thread(
+            analyze,
+            question.sql,
+            catalog,
+            ask=ask,
+            parameters=question.parameters,
+            options=question.options,
+        )
+
+    async def _reserve(
+        self, analyst: UUID, question: Question, plan: PrivatePlan
+    ) -> Reservation | Replay:
+        """Debits. If the asker goes away meanwhile, the debit is taken back: no data was asked."""
+        debit = asyncio.ensure_future(
+            self._ledger.reserve(
+                analyst_id=analyst,
+                dataset=plan.dataset,
+                request_id=question.request_id,
+                request_digest=request_digest(question, plan.dataset),
+                plan_digest=plan.digest,
+                sql=question.sql,
+                events=plan.events,
+                loss=plan.loss,
+            )
+        )
+        try:
+            return await _to_the_end(debit)
+        except asyncio.CancelledError:
+            if not debit.cancelled() and debit.exception() is None:
+                held = debit.result()
+                if isinstance(held, Reservation):
+                    await self._give_up(held, plan, Station.RESERVE, asyncio.CancelledError())
+            raise
+
+    async def _answer(self, dataset: Dataset, plan: PrivatePlan, held: Reservation) -> Reply:
+        """From the debit to the stored answer."""
+        ledger, engine = self._ledger, dataset.engine
+        station = Station.READY
+        try:
+            # A database that is away would otherwise eat the budget of everybody who tries.
+            await _require_ready(engine)
+            station = Station.DISPATCH
+            await _to_the_end(ledger.dispatch(held.id))
+            station = Station.FETCH
+            exact = await engine.fetch(plan.exact)
+            station = Station.PUBLISH
+            noisy = await asyncio.to_thread(publish, plan, exact)
+            del exact
+            station = Station.FINISH
+            rows = await engine.finish(plan.finish, noisy)
+            station = Station.ANSWER
+            body = reply_json(held, plan, answer(plan, rows))
+            station = Station.SETTLE
+            await _to_the_end(ledger.settle(held.id, body))
+        except BaseException as error:
+            await self._give_up(held, plan, station, error)
+            if isinstance(error, Exception) and station not in _BEFORE_DATA:
+                raise FailedAfterDebit from None
+            raise
+        return Reply(held.id, body, replayed=False)
+
+    async def _give_up(
+        self, held: Reservation, plan: PrivatePlan, station: Station, error: BaseException
+    ) -> None:
+        """Tells the ledger how a reservation ended that has no answer, and the operator why."""
+        dataset = Name(plan.dataset)
+        if station in _BEFORE_DATA and await self._tell(
+            self._ledger.void(held.id), held, dataset, Station.VOID
+        ):
+            self._observe(seen.Voided(held.id, dataset))
+            return
+        if isinstance(error, Exception):
+            self._observe(seen.FailedAfterDebit(held.id, dataset, station, Name.of(error)))
+        else:
+            self._observe(seen.CancelledAfterDebit(held.id, dataset, station))
+        await self._tell(self._ledger.fail(held.id), held, dataset, Station.FAIL)
+
+    async def _tell(
+        self, word: Coroutine[Any, Any, Any], held: Reservation, dataset: Name, station: Station
+    ) -> bool:
+        """Whether the ledger took it. If not, the reservation counts as spent: nothing is lost."""
+        try:
+            await _to_the_end(word, deaf=True)
+        except WrongState:
+            return False  # It was dispatched, settled or burned already: it is spent either way.
+        except Exception as error:  # noqa: BLE001 - whatever it was, the charge is kept
+            self._observe(seen.LedgerNotTold(held.id, dataset, station, Name.of(error)))
+            return False
+        return True
+
+
+async def _require_ready(engine: Engine) -> None:
+    if not await engine.ready():
+        raise DataUnavailable
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T] | asyncio.Future[T], *, deaf: bool = False) -> T:
+    """Awaits ``work``, which runs to its end even when the waiting task is cancelled.
+
+    A cancellation is raised afterwards, unless ``deaf``: then it was one already that led here, or
+    an error that says more.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled and not deaf:
+        task.cancelled() or task.exception()  # looked at, so that asyncio does not complain
+        raise asyncio.CancelledError
+    return task.result()

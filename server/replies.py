@@ -1,0 +1,127 @@
+"""What is said about a question, as JSON: the digest that names it, its reply, and its quote.
+
+A reply is put together once, stored with the ledger entry, and sent as it was stored. Losses are
+decimal strings, never JSON numbers, so that no reader's floats can change them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from accountant.accounts import Account, Balances
+from accountant.filters import Budget, remaining
+from accountant.ledger import Reservation
+from accountant.losses import Loss, delta_as_text, epsilon_as_text
+from analyzer.plan import PrivatePlan
+from server.releases import Answer
+
+if TYPE_CHECKING:
+    from server.gateway import Question
+
+
+def loss_json(loss: Loss) -> dict[str, str]:
+    """Epsilon, delta and rho as decimal strings."""
+    return {
+        "epsilon": epsilon_as_text(loss.epsilon),
+        "delta": delta_as_text(loss.delta),
+        "rho": epsilon_as_text(loss.rho),
+    }
+
+
+def budget_json(budget: Budget) -> dict[str, str]:
+    """A ceiling, or what is left under it, as decimal strings."""
+    return {
+        "epsilon": epsilon_as_text(budget.epsilon),
+        "delta": delta_as_text(budget.delta),
+    }
+
+
+def number_text(value: Fraction) -> str:
+    """A rational as an exact decimal where it has a short one, else to 15 significant digits.
+
+    >>> number_text(Fraction(1, 8)), number_text(Fraction(-12)), number_text(Fraction(2, 3))
+    ('0.125', '-12', '0.666666666666667')
+    """
+    with localcontext() as context:
+        context.prec = 15
+        return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
+
+
+def request_digest(question: Question, dataset: str) -> str:
+    """Names what was asked: two requests of one id must have the same, or the second is refused."""
+    asked = [
+        dataset,
+        question.sql,
+        [[type(value).__name__, str(value)] for value in question.parameters],
+        [str(question.epsilon), str(question.delta)],
+        repr(question.options),
+    ]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def reply_json(held: Reservation, plan: PrivatePlan, answer: Answer) -> dict[str, Any]:
+    """The reply to a query, as it is stored and sent."""
+    return {
+        "release_id": str(held.id),
+        "dataset": plan.dataset,
+        **answer.to_json(),
+        "loss": loss_json(plan.loss),
+        "remaining": remaining_json(held.balances),
+    }
+
+
+def remaining_json(balances: Balances) -> dict[str, Any]:
+    """What is left in the analyst's own account and in the data set's, which all share."""
+    return {
+        "analyst": account_json(balances.analyst)["remaining"],
+        "dataset": account_json(balances.dataset)["remaining"],
+    }
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    """Cap, spent and remaining of one account."""
+    spent = Loss(account.epsilon_spent, account.delta_spent, account.rho_spent)
+    cap = Budget(account.epsilon_cap, account.delta_cap)
+    return {
+        "cap": budget_json(cap),
+        "spent": loss_json(spent),
+        "remaining": budget_json(remaining(spent, cap)),
+    }
+
+
+def quote_json(plan: PrivatePlan) -> dict[str, Any]:
+    """What a question would cost and how exact its answer would be. Known without the data."""
+    return {
+        "dataset": plan.dataset,
+        "loss": loss_json(plan.loss),
+        "columns": [
+            {
+                "name": column.name,
+                "type": column.type.value,
+                "noisy": column.noisy,
+                "draws": [plan.draws[index].label for index in column.draws],
+            }
+            for column in plan.columns
+        ],
+        "draws": [
+            {
+                "label": draw.label,
+                "mechanism": draw.noise.kind.value,
+                "scale": number_text(draw.noise.scale * draw.tick),
+                "error_bar": number_text(draw.error_bar * draw.tick),
+                "confidence": "0.95",
+            }
+            for draw in plan.draws
+        ],
+        "keys": {"public": plan.public_keys, "threshold": plan.threshold},
+        "statement": {
+            "sql": plan.exact.sql,
+            "parameters": [None if v is None else str(v) for v in plan.exact.parameters],
+        },
+        "policy_version": plan.policy_version,
+        "notices": list(plan.notices),
+    }

@@ -1,0 +1,156 @@
+"""Every setting, with its default and its reason. Read from the environment, prefix ``EPSQL_``.
+
+The reference in the docs is checked against this file.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.observations import Level
+
+
+class SettingsError(Exception):
+    """The environment is not one that epsql can start in; the text says which variable, and why."""
+
+
+class LogLevel(Enum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def level(self) -> Level:
+        return Level[self.name]
+
+
+class LedgerSettings(BaseSettings):
+    """What it takes to reach the ledger: all that ``epsql analyst``, ``budget``, ``token`` need."""
+
+    model_config = SettingsConfigDict(env_prefix="EPSQL_", frozen=True, env_ignore_empty=True)
+
+    ledger_url: SecretStr = Field(
+        description="Where the ledger is: postgresql://user:password@host/database. A database of"
+        " its own, with a role of its own."
+    )
+
+    @field_validator("ledger_url", "data_url", check_fields=False)
+    @classmethod
+    def _is_postgres(cls, url: SecretStr) -> SecretStr:
+        try:
+            TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
+        except ValidationError:
+            # From None, and without the value: a URL holds a password.
+            raise ValueError("is not a postgresql:// URL") from None
+        return url
+
+
+class Settings(LedgerSettings):
+    """What it takes to serve."""
+
+    data_url: SecretStr = Field(
+        description="Where the protected data is, as a role that can read the declared tables and"
+        " nothing else; see `epsql policy grants`."
+    )
+    policy: str = Field(
+        description="The policy file; or a directory, whose *.toml files are all served; or several"
+        " of either with commas between. Each file is one data set."
+    )
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Put TLS in front before it is a public one."
+    )
+    port: int = Field(8432, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    body_bytes: int = Field(
+        256 * 1024, ge=1024, le=2**26, description="Largest request body, in bytes."
+    )
+    sql_characters: int = Field(
+        20_000, ge=100, le=1_000_000, description="Longest SQL text, in characters."
+    )
+    sql_tokens: int = Field(5_000, ge=10, le=200_000, description="Most tokens in one SQL text.")
+    sql_depth: int = Field(
+        64, ge=4, le=200, description="Deepest nesting of parentheses and subqueries in SQL."
+    )
+    queries_per_analyst: int = Field(
+        4, ge=1, le=1000, description="How many queries of one analyst may run at once."
+    )
+    queries_at_once: int = Field(
+        16,
+        ge=1,
+        le=1000,
+        description="How many queries may run at once; also the number of connections to the data.",
+    )
+    statement_seconds: int = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="After how many seconds Postgres stops a statement. Such a query stays charged,"
+        " so leave room.",
+    )
+    shutdown_seconds: float = Field(
+        20.0,
+        ge=0,
+        le=3600,
+        description="How many seconds running queries may go on when the server is asked to stop."
+        " Those that are cut off stay charged.",
+    )
+    log_level: LogLevel = Field(
+        LogLevel.INFO, description="Least severity that is logged: debug, info, warning or error."
+    )
+
+    def policy_files(self) -> list[Path]:
+        """The files that ``policy`` stands for, in order.
+
+        Raises:
+            SettingsError: it stands for none.
+        """
+        files: list[Path] = []
+        for part in self.policy.split(","):
+            path = Path(part.strip())
+            files += sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        if not files:
+            raise SettingsError("EPSQL_POLICY: there is no *.toml file in this directory")
+        return files
+
+
+def read_settings() -> Settings:
+    """The settings of the environment.
+
+    Raises:
+        SettingsError: one is missing or wrong. Its value is never in the text.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise _in_words(error) from None
+
+
+def read_ledger_settings() -> LedgerSettings:
+    """As :func:`read_settings`, for what needs no data."""
+    try:
+        return LedgerSettings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise _in_words(error) from None
+
+
+def _in_words(error: ValidationError) -> SettingsError:
+    problems = []
+    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+        name = f"EPSQL_{str(detail['loc'][0]).upper()}"
+        words = "is not set" if detail["type"] == "missing" else detail["msg"]
+        problems.append(f"{name}: {words.removeprefix('Value error, ')}")
+    return SettingsError("; ".join(problems))
+
+
+def version() -> str:
+    """The version of the installed package."""
+    try:
+        return installed_version("epsql")
+    except PackageNotFoundError:
+        return "0 (not installed)"

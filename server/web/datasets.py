@@ -1,0 +1,106 @@
+"""GET /v1/datasets and /v1/datasets/{name}: what the data owner declared, for writing SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from analyzer.catalog import Ask, Catalog, Column, Table
+from server.replies import number_text
+from server.web.authentication import Anybody, security
+from server.web.reference import answers
+from server.web.services import Services_
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"], dependencies=[security])
+
+_SUMMARY = {"name": "clinic", "description": "Visits of 2023.", "tables": ["patients", "visits"]}
+
+
+@router.get(
+    "",
+    summary="The data sets that are served",
+    responses=answers({"datasets": [_SUMMARY]}, "Names, to be used as `dataset`."),
+)
+async def datasets(services: Services_, _: Anybody) -> JSONResponse:
+    """Declared by the data owners; nothing here comes from the data."""
+    served = services.gateway.datasets
+    return JSONResponse({"datasets": [_summary(served[name].catalog) for name in sorted(served)]})
+
+
+@router.get(
+    "/{name}",
+    summary="Tables, columns, bounds and defaults of a data set",
+    responses=answers(
+        {
+            **_SUMMARY,
+            "privacy_unit": {"table": "patients", "key": "id"},
+            "default_loss": {"epsilon": "0.1", "delta": "0"},
+            "tables": [{"name": "patients", "protected": True, "columns": ["..."]}],
+        },
+        "Columns with type, clamping bounds and public values; contribution bounds; losses.",
+    ),
+)
+async def dataset(services: Services_, _: Anybody, name: str) -> JSONResponse:
+    """All that an analyst may know without asking the data."""
+    return JSONResponse(dataset_json(services.gateway.dataset(name).catalog))
+
+
+def _summary(catalog: Catalog) -> dict[str, Any]:
+    return {
+        "name": catalog.dataset,
+        "description": catalog.description,
+        "tables": list(catalog.tables),
+    }
+
+
+def dataset_json(catalog: Catalog) -> dict[str, Any]:
+    """A catalog as an analyst may see it: without where the tables really live."""
+    return {
+        **_summary(catalog),
+        "privacy_unit": {"table": catalog.unit.table, "key": catalog.unit.key},
+        "max_rows_contributed": catalog.max_rows_contributed,
+        "max_groups_contributed": catalog.max_groups_contributed,
+        "default_loss": _ask(catalog.default_ask),
+        "max_loss": _ask(catalog.max_ask),
+        "policy_version": catalog.version,
+        "tables": [_table(table) for table in catalog.tables.values()],
+    }
+
+
+def _ask(ask: Ask) -> dict[str, str]:
+    return {"epsilon": number_text(ask.epsilon), "delta": number_text(ask.delta)}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "description": table.description,
+        "protected": table.protected,
+        "path_to_unit": [
+            {"column": hop.column, "table": hop.table, "key": hop.key} for hop in table.path
+        ],
+        "unique": [list(key) for key in table.keys],
+        "max_rows_contributed": table.max_rows_contributed,
+        "max_groups_contributed": table.max_groups_contributed,
+        "columns": [_column(column) for column in table.columns.values()],
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    values, source = column.values, column.values_from
+    return {
+        "name": column.name,
+        "type": column.type.value,
+        "nullable": column.nullable,
+        "description": column.description,
+        "lower": None if column.lower is None else number_text(column.lower),
+        "upper": None if column.upper is None else number_text(column.upper),
+        "values": None if values is None else [_value(value) for value in values],
+        "values_from": source and {"table": source.table, "column": source.column},
+    }
+
+
+def _value(value: object) -> object:
+    return value if isinstance(value, (bool, int, str)) else str(value)

@@ -1,0 +1,157 @@
+"""Small stand-ins for the stations, which write down in which order they were called."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+from uuid import UUID, uuid4
+
+from accountant.accounts import Account, Balances
+from accountant.errors import WrongState
+from accountant.events import LaplaceEvent
+from accountant.ledger import Replay, Reservation
+from accountant.losses import Loss
+from analyzer.catalog import Ask, Catalog, Limits, PrivacyUnit, Table
+from analyzer.plan import Draw, OutputColumn, PrivatePlan, Statement
+from analyzer.types import Type
+from mechanisms.calibration import Noise, NoiseKind, Sensitivity
+
+ANALYST = UUID(int=1)
+CANARY = "canary-47110815"
+
+_UNIT = PrivacyUnit("patients", "id")
+
+
+def catalog(dataset: str = "clinic") -> Catalog:
+    return Catalog(
+        dataset=dataset,
+        unit=_UNIT,
+        tables={"patients": Table("patients", "public", "patients", {}, protected=True)},
+        max_rows_contributed=1,
+        max_groups_contributed=1,
+        default_ask=Ask(Fraction(1, 10), Fraction(0)),
+        max_ask=Ask(Fraction(1), Fraction(1, 10**6)),
+        analyst_limits=Limits(Fraction(1), Fraction(0)),
+        dataset_limits=Limits(Fraction(5), Fraction(0)),
+        version="v1",
+    )
+
+
+def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
+    epsilon = int((ask.epsilon if ask else Fraction(1, 10)) * 10**12)
+    return PrivatePlan(
+        dataset=dataset,
+        policy_version="v1",
+        exact=Statement("SELECT exact"),
+        key_types=(),
+        public_keys=True,
+        draws=(
+            Draw(
+                "count(*)",
+                (0,),
+                Sensitivity(1, 1),
+                Noise(NoiseKind.LAPLACE, Fraction(10)),
+                Fraction(1),
+                30,
+            ),
+        ),
+        selection=None,
+        threshold=None,
+        finish=Statement("SELECT finish"),
+        columns=(OutputColumn("count", Type.INT8, noisy=True, draws=(0,)),),
+        events=(LaplaceEvent(Fraction(10), 1),),
+        loss=Loss(epsilon, 0, 5 * 10**9),
+        notices=(),
+        digest="d1",
+    )
+
+
+@dataclass
+class Road:
+    """What happened, in order; ``at`` may hold up or break a station."""
+
+    steps: list[str] = field(default_factory=list)
+    at: dict[str, Callable[[], Any]] = field(default_factory=dict)
+
+    async def step(self, name: str) -> None:
+        self.steps.append(name)
+        if name in self.at:
+            result = self.at[name]()
+            if asyncio.iscoroutine(result):
+                await result
+        self.steps.append(f"{name} done")
+
+
+class FakeAnswer:
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "columns": [{"name": "count", "type": "bigint"}],
+            "rows": [[41]],
+            "error_bars": [[30]],
+            "mechanisms": [],
+            "notices": [],
+        }
+
+
+class FakeEngine:
+    def __init__(self, road: Road) -> None:
+        self._road = road
+        self.is_ready = True
+
+    async def ready(self) -> bool:
+        await self._road.step("ready")
+        return self.is_ready
+
+    async def fetch(self, _: Statement) -> list[tuple[Any, ...]]:
+        await self._road.step("fetch")
+        return [(40,)]
+
+    async def finish(self, _: Statement, __: str) -> list[tuple[Any, ...]]:
+        await self._road.step("finish")
+        return [(0, 0, 41)]
+
+    async def close(self) -> None:
+        pass
+
+
+class FakeLedger:
+    """Knows the states and their arrows, nothing of budgets."""
+
+    def __init__(self, road: Road) -> None:
+        self._road = road
+        self.states: dict[UUID, str] = {}
+        self.answers: dict[UUID, Any] = {}
+        self.replay: Replay | None = None
+        self.reserved: dict[str, Any] = {}
+
+    async def reserve(self, **question: Any) -> Reservation | Replay:
+        await self._road.step("reserve")
+        self.reserved = question
+        if self.replay:
+            return self.replay
+        entry = uuid4()
+        self.states[entry] = "reserved"
+        account = Account("clinic", None, 10**12, 10**11, 0, 0, 0)
+        return Reservation(entry, Balances(account, account))
+
+    async def _move(self, entry: UUID, name: str, source: str, target: str) -> None:
+        await self._road.step(name)
+        if self.states[entry] != source:
+            raise WrongState(entry, target)
+        self.states[entry] = target
+
+    async def dispatch(self, entry: UUID) -> None:
+        await self._move(entry, "dispatch", "reserved", "dispatched")
+
+    async def settle(self, entry: UUID, answer: Any) -> None:
+        await self._move(entry, "settle", "dispatched", "answered")
+        self.answers[entry] = answer
+
+    async def fail(self, entry: UUID) -> None:
+        await self._move(entry, "fail", "dispatched", "failed")
+
+    async def void(self, entry: UUID) -> None:
+        await self._move(entry, "void", "reserved", "voided")
