@@ -19,28 +19,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import Row, Update, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Row, Update, func, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from accountant.accounts import Accounts, Balances, account_of, both_accounts
-from accountant.errors import (
-    BudgetExceeded,
-    LedgerUnavailable,
-    NoAccount,
-    RequestFailed,
-    RequestIdConflict,
-    RequestInProgress,
-    Scope,
-    WrongState,
-)
+from accountant.accounts import Accounts, both_accounts
+from accountant.errors import LedgerUnavailable, WrongState
 from accountant.events import Event, to_json
-from accountant.filters import Budget, fits, remaining
 from accountant.losses import Loss
-from accountant.tables import accounts, analysts, entries
+from accountant.reserving import (
+    Question,
+    Replay,
+    Reservation,
+    WorkerLost,
+    charge_of,
+    reserve,
+    shift,
+)
+from accountant.tables import entries
 from accountant.transactions import Duplicate, transaction
 from accountant.workers import Worker, is_alive
+
+__all__ = ["REQUEST_ID", "Ledger", "Release", "Replay", "Reservation", "State"]
 
 State = Literal["reserved", "dispatched", "answered", "failed", "voided"]
 
@@ -48,25 +49,6 @@ REQUEST_ID = re.compile(r"[!-~]{1,200}")
 """What a request id looks like: visible ASCII without spaces."""
 
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """The charge is debited; data may be touched after :meth:`Ledger.dispatch`."""
-
-    id: UUID
-    balances: Balances
-    """After the debit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """The same request was answered before; this is that answer, free of charge."""
-
-    id: UUID
-    answer: Any
-    charge: Loss
-    """What the answer was charged when it was released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +65,6 @@ class Release:
     finished_at: datetime | None
     answer: Any
     """As it was settled; None unless the state is ``answered``."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    analyst_id: UUID
-    dataset: str
-    request_id: str | None
-    request_digest: str
-    plan_digest: str
-    sql: str
-    events: list[dict[str, Any]]
-    loss: Loss
-
-
-class _WorkerLost(Exception):
-    """Our own lock is gone, so others may burn our entries: reserve under a new id."""
 
 
 class Ledger(Accounts):
@@ -156,7 +122,7 @@ class Ledger(Accounts):
             raise ValueError("a request id is 1 to 200 visible ASCII characters")
         if any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in sql):
             raise ValueError("the SQL is not text that Postgres can store")
-        question = _Question(
+        question = Question(
             analyst_id,
             dataset,
             request_id,
@@ -170,8 +136,8 @@ class Ledger(Accounts):
             worker_id = await self._worker.id()
             try:
                 async with transaction(self._engine) as connection:
-                    return await _reserve(connection, worker_id, question)
-            except _WorkerLost:
+                    return await reserve(connection, worker_id, question)
+            except WorkerLost:
                 await self._worker.forget(worker_id)
             except Duplicate:
                 pass  # The same request id came in at the same time: look at what it became.
@@ -221,7 +187,7 @@ class Ledger(Accounts):
             move = _move(entry_id, "reserved", "voided", finished_at=func.now())
             if not (await connection.execute(move)).rowcount:
                 raise WrongState(entry_id, "voided")
-            await _shift(connection, entry.dataset, entry.analyst_id, _charge(entry), -1)
+            await shift(connection, entry.dataset, entry.analyst_id, charge_of(entry), -1)
 
     async def _move(self, entry_id: UUID, source: State, target: State, **values: Any) -> None:
         async with transaction(self._engine) as connection:
@@ -291,95 +257,6 @@ class Ledger(Accounts):
         return None if row is None else _release(row)
 
 
-async def _reserve(
-    connection: AsyncConnection, worker_id: int, question: _Question
-) -> Reservation | Replay:
-    if not await is_alive(connection, worker_id):
-        raise _WorkerLost
-    dataset, analyst_id = question.dataset, question.analyst_id
-    locked = both_accounts(dataset, analyst_id).with_for_update()
-    rows = (await connection.execute(locked)).all()
-    enabled = select(analysts.c.id).where(
-        analysts.c.id == analyst_id, analysts.c.disabled_at.is_(None)
-    )
-    if len(rows) != 2 or (await connection.execute(enabled)).first() is None:
-        raise NoAccount
-    earlier = await _earlier(connection, question)
-    if earlier is not None:
-        return earlier
-    # The analyst's own ceiling first: it is the one that the analyst can do something about.
-    _check("analyst", rows[1], question.loss)
-    _check("dataset", rows[0], question.loss)
-    balances = await _shift(connection, dataset, analyst_id, question.loss, 1)
-    entry_id = uuid4()
-    await connection.execute(
-        insert(entries).values(
-            id=entry_id,
-            analyst_id=analyst_id,
-            dataset=dataset,
-            request_id=question.request_id,
-            request_digest=question.request_digest,
-            plan_digest=question.plan_digest,
-            sql=question.sql,
-            events=question.events,
-            epsilon=question.loss.epsilon,
-            delta=question.loss.delta,
-            rho=question.loss.rho,
-            state="reserved",
-            worker_id=worker_id,
-        )
-    )
-    return Reservation(entry_id, balances)
-
-
-async def _earlier(connection: AsyncConnection, question: _Question) -> Replay | None:
-    """What the request id already stands for."""
-    if question.request_id is None:
-        return None
-    query = select(entries).where(
-        entries.c.analyst_id == question.analyst_id,
-        entries.c.request_id == question.request_id,
-        entries.c.state != "voided",
-    )
-    entry = (await connection.execute(query)).one_or_none()
-    if entry is None:
-        return None
-    if (entry.request_digest, entry.dataset) != (question.request_digest, question.dataset):
-        raise RequestIdConflict
-    if entry.state == "answered":
-        return Replay(entry.id, entry.answer, _charge(entry))
-    if entry.state != "failed" and await is_alive(connection, entry.worker_id):
-        raise RequestInProgress
-    raise RequestFailed
-
-
-def _check(scope: Scope, row: Row[Any], charge: Loss) -> None:
-    spent = Loss(row.epsilon_spent, row.delta_spent, row.rho_spent)
-    cap = Budget(row.epsilon_cap, row.delta_cap)
-    if not fits(spent, cap, charge):
-        raise BudgetExceeded(scope, remaining(spent, cap), charge)
-
-
-async def _shift(
-    connection: AsyncConnection, dataset: str, analyst_id: UUID, charge: Loss, times: Literal[1, -1]
-) -> Balances:
-    """Debits both accounts, which are locked, or gives the charge back."""
-    change = (
-        update(accounts)
-        .where(accounts.c.dataset == dataset)
-        .where(accounts.c.analyst_id.is_(None) | (accounts.c.analyst_id == analyst_id))
-        .values(
-            epsilon_spent=accounts.c.epsilon_spent + times * charge.epsilon,
-            delta_spent=accounts.c.delta_spent + times * charge.delta,
-            rho_spent=accounts.c.rho_spent + times * charge.rho,
-        )
-        .returning(accounts)
-    )
-    rows = (await connection.execute(change)).all()
-    own, shared = sorted(rows, key=lambda row: row.analyst_id is None)
-    return Balances(analyst=account_of(own), dataset=account_of(shared))
-
-
 def _move(entry_id: UUID, source: State, target: State, **values: Any) -> Update:
     """The move, which takes place only from ``source``: two that race cannot both win."""
     return (
@@ -389,17 +266,13 @@ def _move(entry_id: UUID, source: State, target: State, **values: Any) -> Update
     )
 
 
-def _charge(row: Row[Any]) -> Loss:
-    return Loss(row.epsilon, row.delta, row.rho)
-
-
 def _release(row: Row[Any]) -> Release:
     return Release(
         id=row.id,
         dataset=row.dataset,
         request_id=row.request_id,
         sql=row.sql,
-        charge=_charge(row),
+        charge=charge_of(row),
         state=row.state,
         reserved_at=row.reserved_at,
         finished_at=row.finished_at,

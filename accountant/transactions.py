@@ -38,8 +38,10 @@ def ledger_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     Args:
         url: a ``postgresql://`` URL. Not through a pooler that shares sessions between clients: a
             worker shows that it lives by a lock of its session.
-        pool_size: connections kept open; one of them shows that this worker lives.
+        pool_size: connections kept open, at least two: one of them shows that this worker lives.
     """
+    if pool_size < 2:
+        raise ValueError("the ledger needs two connections or more")
     return create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-import accountant.ledger
+import accountant.reserving
 from accountant.errors import (
     LedgerUnavailable,
     RequestFailed,
@@ -207,7 +207,7 @@ async def test_a_read_only_database_refuses_everything(
 async def test_the_constraints_hold_when_the_filter_does_not(
     ledger: Ledger, alice: UUID, monkeypatch: pytest.MonkeyPatch, books: Callable[[], None]
 ):
-    monkeypatch.setattr(accountant.ledger, "fits", lambda spent, cap, charge: True)
+    monkeypatch.setattr(accountant.reserving, "fits", lambda spent, cap, charge: True)
     await ledger.reserve(**question(alice, EPSILON))
     with pytest.raises(LedgerUnavailable):
         await ledger.reserve(**question(alice, 1))
