@@ -49,10 +49,10 @@ def load(dsn: str, say: Callable[[str], None] = print) -> None:
 class DemoDatabases:
     """Where the demo's data and ledger are, each through the role that epsql is to use for it."""
 
-    data_dsn: str
-    """libpq form; the role may SELECT what the policy declares."""
+    data_url: str
+    """The role may SELECT what the policy declares."""
     ledger_url: str
-    """SQLAlchemy form; the role owns the ledger's database and cannot enter the data's."""
+    """The role owns the ledger's database and cannot enter the data's."""
 
 
 def prepare(postgres: EmbeddedPostgres, say: Callable[[str], None] = print) -> DemoDatabases:
@@ -61,11 +61,11 @@ def prepare(postgres: EmbeddedPostgres, say: Callable[[str], None] = print) -> D
     postgres.create_role("epsql_ledger")
     postgres.create_database("ledger", owner="epsql_ledger")
     if postgres.create_database("nafld"):
-        load(postgres.dsn("nafld"), say)
+        load(postgres.url("nafld"), say)
     postgres.execute("nafld", grants_sql(load_policy(POLICY), "epsql_reader"))
     return DemoDatabases(
-        data_dsn=postgres.dsn("nafld", "epsql_reader"),
-        ledger_url=postgres.sqlalchemy_url("ledger", "epsql_ledger"),
+        data_url=postgres.url("nafld", "epsql_reader"),
+        ledger_url=postgres.url("ledger", "epsql_ledger"),
     )
 
 

@@ -17,10 +17,10 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 _NOBODY = "nobody"
 """Postgres refuses to run as root; this account owns nothing and exists everywhere."""
@@ -65,17 +65,18 @@ class EmbeddedPostgres:
             self._run("pg_ctl", "-D", str(self._data), "-m", "fast", "-w", "stop", check=False)
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def dsn(self, database: str, role: str = "postgres") -> str:
-        """A libpq connection string."""
-        return make_conninfo(host=str(self._home), dbname=database, user=role)
+    def url(self, database: str, role: str = "postgres") -> str:
+        """A URL for libpq and for SQLAlchemy alike.
 
-    def sqlalchemy_url(self, database: str, role: str = "postgres") -> str:
-        """The same place for SQLAlchemy with psycopg."""
-        return f"postgresql+psycopg://{role}@/{database}?host={self._home}"
+        Readers of URLs want a host before the path; the one in the query is the one that counts.
+        """
+        return (
+            f"postgresql://{quote(role)}@localhost/{quote(database)}?host={quote(str(self._home))}"
+        )
 
     def create_database(self, name: str, *, owner: str = "postgres") -> bool:
         """Creates a database that only its owner may enter; False where it exists already."""
-        with psycopg.connect(self.dsn("postgres"), autocommit=True) as admin:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
             if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 return False
             identifier = sql.Identifier(name)
@@ -87,13 +88,13 @@ class EmbeddedPostgres:
 
     def create_role(self, name: str) -> None:
         """Creates a role that may log in and nothing else, unless it exists."""
-        with psycopg.connect(self.dsn("postgres"), autocommit=True) as admin:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
             if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
                 admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
 
     def execute(self, database: str, script: str) -> None:
         """Runs SQL as the superuser, in one transaction."""
-        with psycopg.connect(self.dsn(database)) as connection:
+        with psycopg.connect(self.url(database)) as connection:
             connection.execute(script.encode())
 
     def _start(self) -> None:

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-import psycopg
-
 from analyzer.catalog import Catalog, Column, Table
 from server.engines.structure import (
+    CannotRead,
     Role,
     StoredColumn,
     StoredRelation,
@@ -65,9 +64,9 @@ def check(catalog: Catalog, dsn: str, role: str | None = None) -> list[Finding]:
         structure = read_structure(dsn)
         rights = read_role(dsn, role)
         findings = [*check_structure(catalog, structure), *_null_owners(catalog, structure, dsn)]
-    except psycopg.OperationalError:
-        # The driver's words can hold the connection string; the operator has it anyway.
-        return [_error("database", "it cannot be reached.", "Check its address and credentials.")]
+    except CannotRead as error:
+        advice = "Check its address and credentials, and that the role may connect."
+        return [_error("database", f"{error}.", advice)]
     if rights is None:
         findings.append(_error(f"role {role}", "there is no such role.", "Create it."))
     else:

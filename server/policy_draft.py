@@ -58,7 +58,7 @@ def draft(dsn: str) -> str:
     The privacy unit is guessed: the table to which the most others lead by foreign keys.
 
     Raises:
-        psycopg.Error: the database cannot be reached.
+        CannotRead: the database cannot be reached.
     """
     return draft_structure(read_structure(dsn))
 

@@ -35,7 +35,7 @@ _SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"}
 
 def nearest(name: str, known: list[str]) -> str:
     """``; did you mean "age"?`` or the list of what there is."""
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f'; did you mean "{close[0]}"?'
     return f"; there is {', '.join(sorted(known)) or 'nothing'}"
@@ -107,10 +107,11 @@ def _numeric_value(value: Decimal, precision: int | None, scale: int | None) -> 
 
 def check(file: PolicyFile, say: Say) -> None:
     """Says every mistake that a single value does not show."""
-    _check_unit(file, say)
+    unit_is_known = _check_unit(file, say)
     _check_relations(file, say)
     for name, table in file.tables.items():
-        _check_path(file, name, say)
+        if unit_is_known:
+            _check_path(file, name, say)
         _check_keys(table, ("tables", name, "unique"), say)
         rows = table.max_rows_contributed or file.contribution.max_rows_contributed
         for column_name, column in table.columns.items():
@@ -122,26 +123,29 @@ def check(file: PolicyFile, say: Say) -> None:
     _check_losses(file, say)
 
 
-def _check_unit(file: PolicyFile, say: Say) -> None:
+def _check_unit(file: PolicyFile, say: Say) -> bool:
+    """Whether the unit key is one that paths can lead to."""
     unit = file.privacy_unit
     table = file.tables.get(unit.table)
     if table is None:
         known = list(file.tables)
         say(("privacy_unit", "table"), f"no table {unit.table!r}{nearest(unit.table, known)}")
-        return
-    if not table.protected:
-        say(("tables", unit.table, "protected"), "the privacy unit's own table must be protected")
+        return False
     key = table.columns.get(unit.key)
     if key is None:
         known = list(table.columns)
         say(("privacy_unit", "key"), f"{unit.table} has no {unit.key!r}{nearest(unit.key, known)}")
-        return
+        return False
     at = ("tables", unit.table, "columns", unit.key)
+    if key.nullable:
+        say(at, "the privacy unit's key must have nullable = false")
     if key.type.type not in _UNIT_TYPES:
         names = ", ".join(kind.value for kind in _UNIT_TYPES)
         say((*at, "type"), f"the privacy unit's key must be one of {names}")
-    if key.nullable:
-        say(at, "the privacy unit's key must have nullable = false")
+        return False
+    if not table.protected:
+        say(("tables", unit.table, "protected"), "the privacy unit's own table must be protected")
+    return table.protected
 
 
 def _check_relations(file: PolicyFile, say: Say) -> None:

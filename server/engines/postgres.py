@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
 from analyzer.catalog import Scalar
-from analyzer.plan import Statement
+from analyzer.plan import SelectionKey, Statement
 from server.engines import EngineFailed, EngineUnavailable, ExactRows, Row
 
 _log = logging.getLogger(__name__)
@@ -67,14 +68,19 @@ class Bounds:
 class PostgresEngine:
     """One data set in one Postgres database, behind a pool of connections."""
 
-    def __init__(self, dsn: str, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, dsn: str, bounds: Bounds | None = None, *, selection_key: int | None = None
+    ) -> None:
         """Connects nowhere yet: :meth:`open` does.
 
         Args:
             dsn: of a role that may SELECT the declared columns and nothing else.
             bounds: limits on time, connections and rows.
+            selection_key: what a statement's selection key stands for, of 63 bits. By default one
+                of this process's own: a unit's groups are then chosen anew after a restart.
         """
         self._bounds = bounds or Bounds()
+        self._selection_key = secrets.randbits(63) if selection_key is None else selection_key
         settings = _PINNED | {"statement_timeout": f"{self._bounds.statement_seconds}s"}
         self._pool: AsyncConnectionPool[AsyncConnection[Row]] = AsyncConnectionPool(
             dsn,
@@ -113,11 +119,16 @@ class PostgresEngine:
         return rows == [(1,)]
 
     async def fetch(self, statement: Statement) -> list[Row]:
-        return await self._run(statement.sql, [_as_text(value) for value in statement.parameters])
+        return await self._run(statement.sql, self._parameters(statement))
 
     async def finish(self, statement: Statement, noisy_rows: str) -> list[Row]:
-        parameters = [noisy_rows, *(_as_text(value) for value in statement.parameters)]
-        return await self._run(statement.sql, parameters)
+        return await self._run(statement.sql, [noisy_rows, *self._parameters(statement)])
+
+    def _parameters(self, statement: Statement) -> list[str | None]:
+        return [
+            str(self._selection_key) if isinstance(value, SelectionKey) else _as_text(value)
+            for value in statement.parameters
+        ]
 
     async def _run(self, sql: str, parameters: Sequence[str | None]) -> ExactRows:
         """Runs one statement in a read-only transaction of its own."""

@@ -5,7 +5,8 @@ Only :func:`has_null` reads a table, and gives one bit of it to the data owner.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,18 @@ from psycopg.rows import dict_row
 
 Place = tuple[str, str]
 """Schema and relation."""
+
+
+class CannotRead(Exception):
+    """The database cannot be reached or asked. Without the driver's words: they hold its address.
+
+    Attributes:
+        sqlstate: for the operator, ``"?????"`` where there is none.
+    """
+
+    def __init__(self, sqlstate: str | None) -> None:
+        self.sqlstate = sqlstate or "?????"
+        super().__init__(f"the database cannot be reached or asked (SQLSTATE {self.sqlstate})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ def read_structure(dsn: str) -> Structure:
     """Every table, view and foreign table outside Postgres' own schemas.
 
     Raises:
-        psycopg.Error: the database cannot be reached.
+        CannotRead: the database cannot be reached.
     """
     with _connect(dsn) as connection:
         relations = connection.execute(_RELATIONS).fetchall()
@@ -114,7 +127,7 @@ def read_role(dsn: str, name: str | None = None) -> Role | None:
     """The rights of a role, by default of the one that connects; None where there is no such role.
 
     Raises:
-        psycopg.Error: the database cannot be reached.
+        CannotRead: the database cannot be reached.
     """
     with _connect(dsn) as connection:
         parameters = {"role": name}
@@ -143,7 +156,7 @@ def has_null(dsn: str, place: Place, column: str) -> bool | None:
     """Whether a column holds NULL anywhere; None where the role may not look.
 
     Raises:
-        psycopg.Error: the database cannot be reached.
+        CannotRead: the database cannot be reached.
     """
     query = sql.SQL("SELECT EXISTS (SELECT 1 FROM {} WHERE {} IS NULL) AS found").format(
         sql.Identifier(*place), sql.Identifier(column)
@@ -156,16 +169,23 @@ def has_null(dsn: str, place: Place, column: str) -> bool | None:
     return None if row is None else bool(row["found"])
 
 
-def _connect(dsn: str) -> psycopg.Connection[dict[str, Any]]:
-    connection = psycopg.connect(
-        dsn,
-        row_factory=dict_row,
-        connect_timeout=10,
-        application_name="epsql policy",
-        options="-c search_path=pg_catalog -c statement_timeout=60s",
-    )
-    connection.read_only = True
-    return connection
+@contextmanager
+def _connect(dsn: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    try:
+        with psycopg.connect(
+            dsn,
+            row_factory=dict_row,
+            connect_timeout=10,
+            application_name="epsql policy",
+            options="-c search_path=pg_catalog -c statement_timeout=60s",
+        ) as connection:
+            connection.read_only = True
+            yield connection
+    except psycopg.Error as error:
+        sqlstate = error.sqlstate
+    else:
+        return
+    raise CannotRead(sqlstate)
 
 
 def _by_oid(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:

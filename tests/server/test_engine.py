@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from analyzer.plan import Statement
+from analyzer.plan import SELECTION_KEY, Statement
 from server.engines import EngineFailed, EngineUnavailable, ExactRows
 from server.engines.postgres import Bounds, PostgresEngine
 
@@ -85,6 +85,21 @@ async def test_finish_binds_the_rows_first(engine):
         ("1", 5),
         ("2", 5),
     ]
+
+
+async def test_the_selection_key_is_put_in_by_the_engine(uri):
+    statement = Statement("SELECT CAST($1 AS bigint), CAST($2 AS text)", (SELECTION_KEY, "x"))
+    engine = await PostgresEngine(uri, selection_key=2**63 - 1).open()
+    try:
+        assert await engine.fetch(statement) == [(2**63 - 1, "x")]
+    finally:
+        await engine.close()
+    keys = set()
+    for _ in range(2):
+        engine = await PostgresEngine(uri).open()
+        keys.add((await engine.fetch(statement))[0][0])
+        await engine.close()
+    assert len(keys) == 2
 
 
 @pytest.mark.parametrize(
