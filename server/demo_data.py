@@ -60,13 +60,21 @@ def prepare(postgres: EmbeddedPostgres, say: Callable[[str], None] = print) -> D
     postgres.create_role("epsql_reader")
     postgres.create_role("epsql_ledger")
     postgres.create_database("ledger", owner="epsql_ledger")
-    if postgres.create_database("nafld"):
+    postgres.create_database("nafld")
+    if not _is_loaded(postgres.url("nafld")):
         load(postgres.url("nafld"), say)
     postgres.execute("nafld", grants_sql(load_policy(POLICY), "epsql_reader"))
     return DemoDatabases(
         data_url=postgres.url("nafld", "epsql_reader"),
         ledger_url=postgres.url("ledger", "epsql_ledger"),
     )
+
+
+def _is_loaded(dsn: str) -> bool:
+    """All three tables come in one transaction, so the last one stands for all."""
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT to_regclass('public.events')").fetchone()
+    return row is not None and row[0] is not None
 
 
 def _copy(connection: psycopg.Connection, table: str) -> int:

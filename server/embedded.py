@@ -39,12 +39,13 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
+        self._bin = _programs()
         self._account = pwd.getpwnam(_NOBODY) if os.geteuid() == 0 else None
         # Short, because the path of a Unix socket has at most 107 bytes.
-        self._home = Path(tempfile.mkdtemp(prefix="epsql-"))
+        self._temporary = tempfile.TemporaryDirectory(prefix="epsql-", ignore_cleanup_errors=True)
+        self._home = Path(self._temporary.name)
         keep = directory is not None and self._account is None
         self._data = (directory if keep and directory else self._home) / "pgdata"
-        self._bin = _programs()
 
     def __enter__(self) -> Self:
         try:
@@ -63,7 +64,7 @@ class EmbeddedPostgres:
         if (self._data / "postmaster.pid").exists():
             # Fast: sessions are cut, everything committed stays.
             self._run("pg_ctl", "-D", str(self._data), "-m", "fast", "-w", "stop", check=False)
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._temporary.cleanup()
 
     def url(self, database: str, role: str = "postgres") -> str:
         """A URL for libpq and for SQLAlchemy alike.
@@ -74,17 +75,16 @@ class EmbeddedPostgres:
             f"postgresql://{quote(role)}@localhost/{quote(database)}?host={quote(str(self._home))}"
         )
 
-    def create_database(self, name: str, *, owner: str = "postgres") -> bool:
-        """Creates a database that only its owner may enter; False where it exists already."""
+    def create_database(self, name: str, *, owner: str = "postgres") -> None:
+        """Creates a database that only its owner may enter, unless it exists."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
             if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-                return False
+                return
             identifier = sql.Identifier(name)
             admin.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(identifier, sql.Identifier(owner))
             )
             admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(identifier))
-        return True
 
     def create_role(self, name: str) -> None:
         """Creates a role that may log in and nothing else, unless it exists."""
