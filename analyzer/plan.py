@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
 
 from accountant.events import Event
@@ -10,6 +11,21 @@ from accountant.losses import Loss
 from analyzer.catalog import Scalar
 from analyzer.types import Type
 from mechanisms.calibration import Noise, Sensitivity
+
+
+class SelectionKey(Enum):
+    """Stands in a statement for the operator's secret; the engine puts the number in its place.
+
+    It keys the choice of groups where a unit has more than may count. No guarantee rests on its
+    secrecy; it only keeps analysts from predicting the choice.
+    """
+
+    SECRET = "selection key"
+
+
+SELECTION_KEY = SelectionKey.SECRET
+
+Parameter = Scalar | SelectionKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +36,7 @@ class Statement:
     """
 
     sql: str
-    parameters: tuple[Scalar | None, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,235 @@
+"""The passes in order: parse, bind (with owners), keys, measures, calibrate, emit.
+
+``analyze`` is a pure function of its arguments. It refuses or it plans; it never sees a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from accountant.losses import Loss
+from analyzer.bind import bind
+from analyzer.catalog import Ask, Catalog, Scalar
+from analyzer.describe import describe
+from analyzer.emit import exact_statement
+from analyzer.expressions import Aggregate, Expr, walk
+from analyzer.finish import finish_statement, value_of
+from analyzer.keys import Keys, keys_of, rows_limit
+from analyzer.lexical import TextLimits
+from analyzer.measures import Count, Measure, decimal, measure
+from analyzer.parse import parse
+from analyzer.plan import Draw, OutputColumn, PrivatePlan, Statement
+from analyzer.refusals import BadArgument, PrivateKeys
+from analyzer.relation import Query
+from analyzer.types import Type
+from mechanisms.calibration import (
+    Calibration,
+    CannotCalibrate,
+    KeySelection,
+    Sensitivity,
+    calibrate,
+    error_bar,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What an analyst may set for one query besides the loss."""
+
+    max_rows_contributed: int | None = None
+    max_groups_contributed: int | None = None
+
+
+def analyze(
+    sql: str,
+    catalog: Catalog,
+    *,
+    ask: Ask | None = None,
+    parameters: Sequence[Scalar | None] = (),
+    options: QueryOptions | None = None,
+    limits: TextLimits | None = None,
+) -> PrivatePlan:
+    """The plan that answers ``sql`` over ``catalog``.
+
+    Args:
+        sql: one SELECT statement of the analyst.
+        catalog: what the data owner declared.
+        ask: the most that the answer may cost; the data set's default without it.
+        parameters: values of ``$1 ..``; strings take the type of their surroundings.
+        options: tighter or wider contribution bounds for this query.
+        limits: ceilings on the text.
+
+    Raises:
+        Refusal: with code, hint and position. Nothing has been charged or sent anywhere.
+    """
+    ask, options = ask or catalog.default_ask, options or QueryOptions()
+    _check(ask, catalog, options)
+    query = bind(parse(sql, limits), catalog, parameters)
+    one_row = query.owned.rows == 1
+    cap = 1 if one_row else options.max_rows_contributed or rows_limit(query, catalog)
+    keys = keys_of(query, catalog, options.max_groups_contributed, one_row)
+    aggregates = _aggregates(query)
+    measures = _distinct([measure(a, cap) for a in aggregates])
+    selection: int | None = None
+    if not keys.public:
+        people = Count(None, 1)
+        measures = _distinct([*measures, people])
+        selection = measures.index(people)
+    calibration = _calibrate(measures, keys, selection, ask, catalog)
+    draws = _draws(measures, keys, calibration)
+    return _plan(query, keys, aggregates, measures, draws, calibration, selection, catalog, cap)
+
+
+def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
+    if not 0 < ask.epsilon <= catalog.max_ask.epsilon:
+        raise BadArgument(
+            "Epsilon is out of range.",
+            detail=f"It has to be greater than 0 and at most {decimal(catalog.max_ask.epsilon)}.",
+        )
+    if not 0 <= ask.delta <= catalog.max_ask.delta:
+        raise BadArgument(
+            "Delta is out of range.",
+            detail=f"It has to be between 0 and {decimal(catalog.max_ask.delta)}.",
+        )
+    for bound in (options.max_rows_contributed, options.max_groups_contributed):
+        if bound is not None and not 1 <= bound <= 1_000_000:
+            raise BadArgument("A contribution bound has to be between 1 and 1,000,000.")
+
+
+def _aggregates(query: Query) -> list[Aggregate]:
+    expressions: list[Expr] = [e for _, e in query.outputs]
+    expressions += [key.expression for key in query.order]
+    if query.having is not None:
+        expressions.append(query.having)
+    found = [e for expression in expressions for e in walk(expression)]
+    return list(dict.fromkeys(e for e in found if isinstance(e, Aggregate)))
+
+
+def _distinct(measures: Sequence[Measure]) -> list[Measure]:
+    """Equal measures get one draw: asking twice in one query costs nothing and tells nothing."""
+    return list(dict.fromkeys(measures))
+
+
+def _calibrate(
+    measures: Sequence[Measure], keys: Keys, selection: int | None, ask: Ask, catalog: Catalog
+) -> Calibration:
+    if not measures:
+        # Public keys alone: nothing of the data leaves.
+        return Calibration((), None, (), Loss(0, 0, 0))
+    if selection is not None and ask.delta == 0:
+        raise PrivateKeys(
+            "The group keys are not public, and showing them needs a delta.",
+            hint="Ask with a delta such as 1e-9, or group by columns whose values are declared.",
+        )
+    try:
+        return calibrate(
+            [m.sensitivity(keys.max_groups) for m in measures],
+            epsilon=ask.epsilon,
+            delta=ask.delta,
+            keys=None if selection is None else KeySelection(selection, keys.max_groups),
+            min_scale=catalog.min_error_scale,
+        )
+    except CannotCalibrate as error:
+        raise BadArgument(
+            str(error), hint="Ask with another epsilon, or with fewer or narrower aggregates."
+        ) from None
+
+
+def _draws(measures: Sequence[Measure], keys: Keys, calibration: Calibration) -> tuple[Draw, ...]:
+    draws, first = [], 0
+    for one, noise in zip(measures, calibration.noises, strict=True):
+        sensitivity: Sensitivity = one.sensitivity(keys.max_groups)
+        cells = tuple(range(first, first + one.cells))
+        draws.append(Draw(_label(one), cells, sensitivity, noise, one.tick, error_bar(noise)))
+        first += one.cells
+    return tuple(draws)
+
+
+def _label(one: Measure) -> str:
+    inside = "*" if one.argument is None else describe(one.argument)
+    if isinstance(one, Count):
+        people = one.cap == 1 and one.argument is None
+        return "count of people" if people else f"count({inside})"
+    return f"{type(one).__name__.lower().replace('mean', 'avg')}({inside})"
+
+
+def _plan(
+    query: Query,
+    keys: Keys,
+    aggregates: Sequence[Aggregate],
+    measures: Sequence[Measure],
+    draws: tuple[Draw, ...],
+    calibration: Calibration,
+    selection: int | None,
+    catalog: Catalog,
+    cap: int,
+) -> PrivatePlan:
+    of = {a: measures.index(measure(a, cap)) for a in aggregates}
+    values: dict[Expr, Expr] = {a: value_of(measures[i], draws[i].cells[0]) for a, i in of.items()}
+    key_types = tuple(_key_type(key) for key in keys.expressions)
+    bars = [draw.error_bar for draw in draws for _ in draw.cells]
+    exact = exact_statement(query, keys, measures, dict(catalog.tables))
+    finish = finish_statement(query, key_types, bars, values)
+    columns = tuple(_column(name, e, of) for name, e in query.outputs)
+    return PrivatePlan(
+        dataset=catalog.dataset,
+        policy_version=catalog.version,
+        exact=exact,
+        key_types=key_types,
+        public_keys=keys.public,
+        draws=draws,
+        selection=selection,
+        threshold=calibration.threshold,
+        finish=finish,
+        columns=columns,
+        events=calibration.events,
+        loss=calibration.loss,
+        notices=_notices(query, keys, measures, calibration, cap),
+        digest=_digest(catalog, exact, finish, calibration),
+    )
+
+
+def _key_type(key: Expr) -> Type:
+    return Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
+
+
+def _column(name: str, expression: Expr, of: dict[Aggregate, int]) -> OutputColumn:
+    used = sorted({of[e] for e in walk(expression) if isinstance(e, Aggregate)})
+    return OutputColumn(name, expression.type, bool(used), tuple(used))
+
+
+def _notices(
+    query: Query, keys: Keys, measures: Sequence[Measure], calibration: Calibration, cap: int
+) -> tuple[str, ...]:
+    found = []
+    if query.owned.rows != 1:
+        found.append(f"Each person counts with at most {cap} rows in a group.")
+    if keys.select_groups:
+        found.append(f"Each person counts in at most {keys.max_groups} groups.")
+    for one in measures:
+        if not isinstance(one, Count):
+            low, high = (decimal(b * one.tick) for b in (one.lower, one.upper))
+            found.append(f"In {_label(one)}, values are kept between {low:f} and {high:f}.")
+    if calibration.threshold is not None:
+        found.append(
+            "The group keys are not public: a group is shown when its noisy number of people"
+            f" reaches {calibration.threshold}."
+        )
+    elif any(not key.facts.total_domain for key in keys.expressions):
+        found.append("Groups are the declared values; rows with other values are left out.")
+    return tuple(found)
+
+
+def _digest(catalog: Catalog, exact: Statement, finish: Statement, calibration: Calibration) -> str:
+    """What makes two questions the same: the SQL that runs, its parameters, the noise, the policy."""
+    parts: list[object] = [catalog.dataset, catalog.version, exact.sql, finish.sql]
+    parts += [repr(p) for p in (*exact.parameters, *finish.parameters)]
+    parts += [[n.kind.value, str(Fraction(n.scale))] for n in calibration.noises]
+    parts.append(calibration.threshold)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+

@@ -1,0 +1,414 @@
+"""Syntax to typed expressions. Every node is on a list here; what is not is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from sqlglot import exp
+
+from analyzer.catalog import Scalar
+from analyzer.expressions import Aggregate, Constant, Expr, Facts
+from analyzer.functions import FUNCTIONS, build
+from analyzer.functions.base import coerce, constant
+from analyzer.functions.casts import build_cast
+from analyzer.parse import only, position_of, spoken
+from analyzer.ranges import NOISY
+from analyzer.refusals import (
+    BadArgument,
+    NoMechanism,
+    Refusal,
+    RowsRefused,
+    UnboundedInfluence,
+    UnknownFunction,
+    Unsupported,
+    WrongGrouping,
+    WrongType,
+)
+from analyzer.scope import Scope, name_of
+from analyzer.types import Type
+
+_BINARY: dict[type[exp.Expression], str] = {
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.Div: "/",
+    exp.Mod: "%",
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.NullSafeNEQ: "IS DISTINCT FROM",
+    exp.NullSafeEQ: "IS NOT DISTINCT FROM",
+    exp.And: "and",
+    exp.Or: "or",
+    exp.DPipe: "||",
+    exp.Like: "like",
+    exp.ILike: "ilike",
+    exp.StartsWith: "starts_with",
+    exp.Left: "left",
+    exp.Right: "right",
+    exp.Nullif: "nullif",
+}
+_UNARY: dict[type[exp.Expression], str] = {
+    exp.Neg: "neg",
+    exp.Not: "not",
+    exp.Abs: "abs",
+    exp.Sign: "sign",
+    exp.Lower: "lower",
+    exp.Upper: "upper",
+    exp.Length: "length",
+}
+_VARIADIC: dict[type[exp.Expression], str] = {
+    exp.Coalesce: "coalesce",
+    exp.Greatest: "greatest",
+    exp.Least: "least",
+}
+_ROUNDING: dict[type[exp.Expression], str] = {
+    exp.Ceil: "ceil",
+    exp.Floor: "floor",
+    exp.Round: "round",
+    exp.Trunc: "trunc",
+}
+_AGGREGATES = (exp.Count, exp.Sum, exp.Avg)
+_TYPES: dict[str, Type] = {
+    "BOOLEAN": Type.BOOL,
+    "INT": Type.INT4,
+    "SMALLINT": Type.INT4,
+    "BIGINT": Type.INT8,
+    "DECIMAL": Type.NUMERIC,
+    "DOUBLE": Type.FLOAT8,
+    "TEXT": Type.TEXT,
+    "VARCHAR": Type.TEXT,
+    "DATE": Type.DATE,
+    "TIMESTAMP": Type.TIMESTAMP,
+}
+
+
+class ExpressionBinder:
+    """Binds expressions over rows: WHERE, ON, group keys, and arguments of aggregates.
+
+    Subclasses that bind over groups override :meth:`column` and :meth:`aggregate`.
+    """
+
+    def __init__(self, scope: Scope, parameters: Sequence[Scalar | None], place: str) -> None:
+        self.scope = scope
+        self.parameters = parameters
+        self.place = place
+
+    def bind(self, node: exp.Expression) -> Expr:
+        """The typed expression that ``node`` means here.
+
+        Raises:
+            Refusal: always with a position where the parser kept one.
+        """
+        try:
+            return self._bind(node)
+        except Refusal as refusal:
+            if refusal.position is None:
+                refusal.position = position_of(node)
+            raise
+
+    def _bind(self, node: exp.Expression) -> Expr:
+        if isinstance(node, exp.Column):
+            return self.column(node)
+        if isinstance(node, (exp.Filter, *_AGGREGATES)):
+            return self.aggregate(node)
+        for table, arguments in (
+            (_BINARY, ("this", "expression")),
+            (_UNARY, ("this",)),
+        ):
+            name = table.get(type(node))
+            if name is not None:
+                only(node, *arguments, *_MARKS.get(type(node), ()))
+                return build(name, [self.bind(node.args[a]) for a in arguments])
+        name = _VARIADIC.get(type(node))
+        if name is not None:
+            only(node, "this", "expressions", "ignore_nulls")
+            return build(name, [self.bind(n) for n in [node.this, *node.expressions]])
+        special = _SPECIAL.get(type(node))
+        if special is not None:
+            return special(self, node)
+        return self._unknown(node)
+
+    def column(self, node: exp.Column) -> Expr:
+        only(node, "this", "table")
+        if isinstance(node.this, exp.Star):
+            raise Unsupported("A star stands only in the select list.")
+        qualifier = name_of(node.args["table"]) if node.args.get("table") else None
+        return self.scope.column(name_of(node.this), qualifier, position_of(node))
+
+    def aggregate(self, node: exp.Expression) -> Expr:
+        raise WrongGrouping(
+            f"Aggregates are not allowed in {self.place}.",
+            hint="Filter on aggregates with HAVING.",
+        )
+
+    def _unknown(self, node: exp.Expression) -> Expr:
+        if isinstance(node, exp.Subquery | exp.Select | exp.Exists | exp.Any | exp.All | exp.SetOperation):
+            raise UnboundedInfluence(
+                "A subquery cannot stand inside an expression.",
+                detail="Its answer would be about everybody's rows at once, without noise.",
+                hint="Join the tables on the privacy unit, or ask the inner question first.",
+            )
+        if isinstance(node, exp.Window):
+            raise Unsupported(
+                "Window functions over protected rows are not supported.",
+                hint="Use GROUP BY with aggregates.",
+            )
+        if isinstance(node, exp.AggFunc | exp.WithinGroup) or (
+            isinstance(node, exp.Anonymous) and str(node.this).lower() in _KNOWN_AGGREGATES
+        ):
+            raise NoMechanism(
+                f"There is no private mechanism for {_function_name(node)}.",
+                hint="Use COUNT(*), COUNT(x), COUNT(DISTINCT the unit key), SUM(x) or AVG(x).",
+            )
+        if isinstance(node, exp.Func):
+            raise UnknownFunction(
+                f"There is no function {_function_name(node)} here.",
+                hint="docs/sql.md lists the functions that epsql answers.",
+            )
+        raise Unsupported(
+            f"{spoken(node)} is not supported in an expression.",
+            hint="docs/sql.md lists what epsql answers.",
+        )
+
+    # One method for each syntax node that is more than a name and arguments.
+
+    def _paren(self, node: exp.Expression) -> Expr:
+        only(node, "this")
+        return self.bind(node.this)
+
+    def _literal(self, node: exp.Expression) -> Expr:
+        text = str(node.this)
+        if node.args.get("is_string"):
+            return constant(text, untyped=True)
+        return constant(int(text) if text.isdigit() else Decimal(text))
+
+    def _boolean(self, node: exp.Expression) -> Expr:
+        return constant(bool(node.this))
+
+    def _null(self, _: exp.Expression) -> Expr:
+        return constant(None, Type.TEXT, untyped=True)
+
+    def _parameter(self, node: exp.Expression) -> Expr:
+        only(node, "this")
+        index = str(node.this.this) if isinstance(node.this, exp.Literal) else ""
+        if not index.isdigit() or not 1 <= int(index) <= len(self.parameters):
+            raise BadArgument(
+                f"There is no value for parameter ${index}.",
+                hint=f"{len(self.parameters)} parameters were sent.",
+            )
+        value = self.parameters[int(index) - 1]
+        return constant(value, Type.TEXT if value is None else None, untyped=value is None or isinstance(value, str))
+
+    def _is(self, node: exp.Expression) -> Expr:
+        only(node, "this", "expression", "negate")
+        what, subject = node.expression, self.bind(node.this)
+        if isinstance(what, exp.Null):
+            return build("is not null" if node.args.get("negate") else "is null", [subject])
+        if not isinstance(what, exp.Boolean):
+            raise Unsupported("IS takes NULL, TRUE, FALSE or DISTINCT FROM.")
+        truth = build("is true" if what.this else "is false", [subject])
+        return build("not", [truth]) if node.args.get("negate") else truth
+
+    def _between(self, node: exp.Expression) -> Expr:
+        only(node, "this", "low", "high")
+        low, value, high = (self.bind(node.args[a]) for a in ("low", "this", "high"))
+        return build("and", [build(">=", [value, low]), build("<=", [value, high])])
+
+    def _in(self, node: exp.Expression) -> Expr:
+        if node.args.get("query"):
+            self._unknown(exp.Subquery())
+        only(node, "this", "expressions")
+        value = self.bind(node.this)
+        choices = [build("=", [value, self.bind(e)]) for e in node.expressions]
+        return choices[0] if len(choices) == 1 else build("or", choices)
+
+    def _escape(self, node: exp.Expression) -> Expr:
+        raise Unsupported("LIKE ... ESCAPE is not supported.", hint="Escape with a backslash.")
+
+    def _case(self, node: exp.Expression) -> Expr:
+        only(node, "this", "ifs", "default")
+        subject = self.bind(node.this) if node.this else None
+        args: list[Expr] = []
+        for branch in node.args["ifs"]:
+            only(branch, "this", "true")
+            condition = self.bind(branch.this)
+            args.append(condition if subject is None else build("=", [subject, condition]))
+            args.append(self.bind(branch.args["true"]))
+        default = node.args.get("default")
+        args.append(self.bind(default) if default else constant(None, Type.TEXT, untyped=True))
+        return build("case", args)
+
+    def _cast(self, node: exp.Expression) -> Expr:
+        only(node, "this", "to")
+        target = node.args["to"]
+        kind = _TYPES.get(getattr(target.this, "name", ""))
+        if kind is None or (target.expressions and kind is not Type.TEXT):
+            raise Unsupported(
+                f"There is no cast to {target.sql('postgres').lower()}.",
+                hint="Cast to boolean, integer, bigint, numeric, double precision, text or date; "
+                "for decimals write round(x, 2).",
+            )
+        if target.expressions:
+            raise Unsupported("A text type takes no length here.", hint="Write left(x, 10).")
+        return build_cast(self.bind(node.this), kind)
+
+    def _rounding(self, node: exp.Expression) -> Expr:
+        only(node, "this", "decimals")
+        decimals = node.args.get("decimals")
+        arguments = [self.bind(n) for n in (node.this, decimals) if n is not None]
+        return build(_ROUNDING[type(node)], arguments)
+
+    def _trim(self, node: exp.Expression) -> Expr:
+        only(node, "this", "position")
+        name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or ""), "btrim")
+        return build(name, [self.bind(node.this)])
+
+    def _anonymous(self, node: exp.Expression) -> Expr:
+        name = str(node.this).lower()
+        if name not in ("btrim", "ceiling"):
+            return self._unknown(node)
+        only(node, "this", "expressions")
+        return build({"ceiling": "ceil"}.get(name, name), [self.bind(e) for e in node.expressions])
+
+
+_MARKS: dict[type[exp.Expression], tuple[str, ...]] = {
+    exp.Div: ("typed", "safe"),
+    exp.DPipe: ("safe",),
+}
+_SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression], Expr]] = {
+    exp.Paren: ExpressionBinder._paren,
+    exp.Literal: ExpressionBinder._literal,
+    exp.Boolean: ExpressionBinder._boolean,
+    exp.Null: ExpressionBinder._null,
+    exp.Parameter: ExpressionBinder._parameter,
+    exp.Is: ExpressionBinder._is,
+    exp.Between: ExpressionBinder._between,
+    exp.In: ExpressionBinder._in,
+    exp.Escape: ExpressionBinder._escape,
+    exp.Case: ExpressionBinder._case,
+    exp.Cast: ExpressionBinder._cast,
+    exp.Trim: ExpressionBinder._trim,
+    exp.Anonymous: ExpressionBinder._anonymous,
+    **dict.fromkeys(_ROUNDING, ExpressionBinder._rounding),
+}
+_KNOWN_AGGREGATES = frozenset({"mode", "regr_slope", "regr_intercept", "every", "bit_or", "bit_and"})
+
+
+def _function_name(node: exp.Expression) -> str:
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).lower()
+    if isinstance(node, exp.WithinGroup):
+        return _function_name(node.this)
+    return type(node).sql_name().lower() if isinstance(node, exp.Func) else spoken(node)
+
+
+class GroupBinder(ExpressionBinder):
+    """Binds expressions over groups: select list, HAVING, ORDER BY.
+
+    A part that equals a group key becomes that key's column of ``noisy``; an aggregate becomes an
+    :class:`Aggregate`; any other column is refused.
+    """
+
+    def __init__(self, rows: ExpressionBinder, keys: Sequence[Expr], key_refs: Sequence[Expr]) -> None:
+        super().__init__(rows.scope, rows.parameters, "this place")
+        self.rows = rows
+        self.keys = keys
+        self.key_refs = key_refs
+
+    def bind(self, node: exp.Expression) -> Expr:
+        if self.keys and not isinstance(node, exp.Literal) and not _has_aggregate(node):
+            row = self.rows.bind(node)
+            if row in self.keys:
+                return self.key_refs[self.keys.index(row)]
+        return super().bind(node)
+
+    def column(self, node: exp.Column) -> Expr:
+        row = self.rows.column(node)
+        if not self.keys and not row.facts.protected:
+            raise WrongGrouping(f'Column "{node.name}" is not inside an aggregate.')
+        raise WrongGrouping(
+            f'Column "{node.name}" is neither a group key nor inside an aggregate.',
+            hint=f"Add it to GROUP BY, or aggregate it, for example count({node.name}).",
+        )
+
+    def aggregate(self, node: exp.Expression) -> Expr:
+        condition: exp.Expression | None = None
+        if isinstance(node, exp.Filter):
+            only(node, "this", "expression")
+            condition, node = node.expression.this, node.this
+            if not isinstance(node, _AGGREGATES):
+                return self._unknown(node)
+        only(node, "this", "big_int")
+        inner, distinct = node.this, False
+        if isinstance(inner, exp.Distinct):
+            only(inner, "expressions")
+            distinct = True
+            inner = inner.expressions[0] if len(inner.expressions) == 1 else inner
+        if isinstance(inner, exp.Star):
+            argument: Expr | None = None
+        else:
+            argument = ExpressionBinder(
+                self.rows.scope, self.parameters, "the argument of another aggregate"
+            ).bind(inner)
+        if condition is not None:
+            holds = ExpressionBinder(self.rows.scope, self.parameters, "FILTER").bind(condition)
+            argument = build("case", [holds, argument or constant(1), constant(None, untyped=True)])
+        if isinstance(node, exp.Count):
+            return self._count(argument, distinct, condition is not None)
+        return self._total(node, argument, distinct)
+
+    def _count(self, argument: Expr | None, distinct: bool, filtered: bool) -> Expr:
+        kind = "count"
+        if argument is not None and not argument.nullable and not distinct:
+            argument = None
+        if distinct:
+            assert argument is not None
+            subject = argument.args[1] if filtered and hasattr(argument, "args") else argument
+            if not subject.facts.owner:
+                raise NoMechanism(
+                    "COUNT(DISTINCT ...) counts privacy units only.",
+                    hint="Use COUNT(DISTINCT the unit key), or GROUP BY the column.",
+                )
+            kind = "count_units"
+            if not argument.nullable:
+                argument = None
+        return _aggregate(kind, argument, Type.INT8)
+
+    def _total(self, node: exp.Expression, argument: Expr | None, distinct: bool) -> Expr:
+        name = "sum" if isinstance(node, exp.Sum) else "avg"
+        if argument is None:
+            raise WrongType(f"{name} takes a number, not *.")
+        if distinct:
+            raise NoMechanism(
+                f"There is no private mechanism for {name.upper()}(DISTINCT ...).",
+                hint="Leave DISTINCT out, or GROUP BY the column and count.",
+            )
+        argument = coerce(argument, Type.NUMERIC)
+        if not argument.type.is_number:
+            raise WrongType(
+                f"{name} takes a number, not {argument.type.value}.",
+                hint="For conditions write count(*) FILTER (WHERE ...).",
+            )
+        if argument.facts.owner or argument.facts.holds_owner:
+            raise RowsRefused("The privacy unit's key cannot be summed.")
+        result = Type.FLOAT8 if argument.type is Type.FLOAT8 else Type.NUMERIC
+        if name == "sum" and argument.type is Type.INT4:
+            result = Type.INT8
+        return _aggregate(name, argument, result)
+
+
+def _aggregate(kind: str, argument: Expr | None, type_: Type) -> Aggregate:
+    # Noisy values are computed as exact numerics; integer cells keep them inside this range.
+    return Aggregate(kind, argument, type_, Facts(Type.NUMERIC, NOISY))
+
+
+def _has_aggregate(node: exp.Expression) -> bool:
+    return node.find(exp.AggFunc, exp.Filter) is not None
+
+
+assert all(name in FUNCTIONS for name in (*_BINARY.values(), *_UNARY.values(), *_VARIADIC.values()))

@@ -1,0 +1,294 @@
+"""FROM to relations: tables of the catalog, joins, subqueries and common table expressions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlglot import exp
+
+from analyzer.bind_expressions import ExpressionBinder
+from analyzer.catalog import Catalog, Scalar, Table, ValuesFrom
+from analyzer.expressions import Expr, Facts, Ref
+from analyzer.functions import build
+from analyzer.functions.base import coerce
+from analyzer.parse import only, position_of, spoken
+from analyzer.ranges import column_facts
+from analyzer.refusals import (
+    RowsRefused,
+    SyntaxRefused,
+    TooComplex,
+    UnboundedInfluence,
+    UnknownColumn,
+    UnknownTable,
+    Unsupported,
+    WrongType,
+)
+from analyzer.relation import Derived, Join, Ownership, Relation, Scan, conjuncts
+from analyzer.scope import Entry, Scope, name_of
+from analyzer.types import Type
+from analyzer.units import ownership, rows_per_unit
+
+MAX_SCANS = 24
+"""The most tables that one query may read; a chain of CTEs can name the same one many times."""
+
+_Ctes = Mapping[str, tuple[exp.Expression, "_Ctes"]]
+
+
+class RelationBinder:
+    """Binds FROM clauses. Aliases are our own, numbered in order, so texts that mean the same
+    print the same."""
+
+    def __init__(self, catalog: Catalog, parameters: Sequence[Scalar | None]) -> None:
+        self.catalog = catalog
+        self.parameters = parameters
+        self.count = 0
+
+    def source(
+        self, tree: exp.Select, outer: _Ctes
+    ) -> tuple[Relation, Scope, Expr | None, Ownership]:
+        """FROM, JOIN and WHERE of one SELECT, with the owner of its rows proven.
+
+        Raises:
+            Refusal: an unknown name, an unsupported form, or rows without one owner.
+        """
+        ctes = self._ctes(tree, outer)
+        from_ = tree.args.get("from_")
+        if from_ is None:
+            raise Unsupported(
+                "A query without FROM asks nothing of the data.", position=position_of(tree)
+            )
+        only(from_, "this")
+        relation, entry = self._item(from_.this, ctes)
+        scope = Scope((entry,))
+        for join in tree.args.get("joins") or []:
+            relation, scope = self._join(relation, scope, join, ctes)
+        where = self._where(tree, scope)
+        try:
+            owned = ownership(relation, where, self.catalog)
+        except UnboundedInfluence as refusal:
+            refusal.position = refusal.position or position_of(from_)
+            raise
+        return relation, scope, where, owned
+
+    def _where(self, tree: exp.Select, scope: Scope) -> Expr | None:
+        where = tree.args.get("where")
+        if where is None:
+            return None
+        only(where, "this")
+        return self._condition(where.this, scope, "WHERE")
+
+    def _condition(self, node: exp.Expression, scope: Scope, place: str) -> Expr:
+        bound = coerce(ExpressionBinder(scope, self.parameters, place).bind(node), Type.BOOL)
+        if bound.type is not Type.BOOL:
+            raise WrongType(f"{place} takes a condition.", position=position_of(node))
+        return bound
+
+    def _ctes(self, tree: exp.Select, outer: _Ctes) -> _Ctes:
+        with_ = tree.args.get("with_")
+        if with_ is None:
+            return outer
+        only(with_, "expressions")
+        known = dict(outer)
+        for cte in with_.expressions:
+            only(cte, "this", "alias")
+            known[name_of(cte.args["alias"].this)] = (cte, dict(known))
+        return known
+
+    def _item(self, node: exp.Expression, ctes: _Ctes) -> tuple[Relation, Entry]:
+        if isinstance(node, exp.Table):
+            return self._table(node, ctes)
+        if isinstance(node, exp.Subquery):
+            only(node, "this", "alias")
+            return self._derived(node.this, node.args.get("alias"), ctes, position_of(node))
+        if isinstance(node, exp.Lateral):
+            raise Unsupported("LATERAL is not supported.", position=position_of(node))
+        raise Unsupported(f"{spoken(node)} is not supported in FROM.", position=position_of(node))
+
+    def _table(self, node: exp.Table, ctes: _Ctes) -> tuple[Relation, Entry]:
+        if not isinstance(node.this, exp.Identifier):
+            from analyzer.refusals import UnknownFunction
+
+            raise UnknownFunction("Functions in FROM are not supported.", position=position_of(node))
+        only(node, "this", "db", "alias")
+        name, alias = name_of(node.this), node.args.get("alias")
+        if node.args.get("db") is None and name in ctes:
+            cte, known = ctes[name]
+            label = alias or cte.args["alias"]
+            relation, entry = self._derived(cte.this, cte.args["alias"], known, position_of(cte))
+            return relation, self._renamed(entry, label if alias else None)
+        table = self.catalog.tables.get(name)
+        if table is None or (node.args.get("db") and name_of(node.args["db"]) != table.schema):
+            raise self._unknown_table(name, position_of(node))
+        self._spend(position_of(node))
+        scan, fields = self._scan(table)
+        return scan, self._renamed(Entry(table.name, fields), alias)
+
+    def _spend(self, position: int | None) -> str:
+        self.count += 1
+        if self.count > MAX_SCANS:
+            raise TooComplex(
+                f"The query reads tables and subqueries more than {MAX_SCANS} times.",
+                position=position,
+            )
+        return f"t{self.count - 1}"
+
+    def _scan(self, table: Table) -> tuple[Scan, tuple[tuple[str, Ref], ...]]:
+        alias = f"t{self.count - 1}"
+        per_unit = rows_per_unit(table) == 1
+        key = self.catalog.tables[self.catalog.unit.table].columns[self.catalog.unit.key]
+        owner_name = "owner" if len(table.path) > 1 else (table.path[0].column if table.path else key.name)
+        owner: Ref | None = None
+        fields = []
+        for column in table.columns.values():
+            facts = column_facts(column, protected=table.protected)
+            if not table.protected:
+                facts = replace(facts, domain=ValuesFrom(table.name, column.name), total_domain=True)
+            is_owner = table.protected and len(table.path) < 2 and column.name == owner_name
+            facts = replace(facts, per_unit=per_unit or is_owner, owner=is_owner)
+            ref = Ref(alias, column.name, column.type, column.nullable, facts, (table.name, column.name))
+            fields.append((column.name, ref))
+            owner = ref if is_owner else owner
+        if table.protected and owner is None:
+            facts = Facts(key.type, per_unit=True, owner=True, protected=True)
+            owner = Ref(alias, owner_name, key.type, True, facts)
+        return Scan(alias, table, owner), tuple(fields)
+
+    def _renamed(self, entry: Entry, alias: exp.Expression | None) -> Entry:
+        if alias is None:
+            return entry
+        only(alias, "this", "columns")
+        names = [name_of(c) for c in alias.args.get("columns") or []]
+        if len(names) > len(entry.fields):
+            raise UnknownColumn("The alias names more columns than there are.", position=position_of(alias))
+        labels = [*names, *(label for label, _ in entry.fields[len(names) :])]
+        refs = [ref for _, ref in entry.fields]
+        return Entry(name_of(alias.this), tuple(zip(labels, refs, strict=True)))
+
+    def _derived(
+        self, tree: exp.Expression, alias: exp.Expression | None, ctes: _Ctes, position: int | None
+    ) -> tuple[Relation, Entry]:
+        """A subquery: rows in, rows out, each with its owner."""
+        if not isinstance(tree, exp.Select):
+            raise Unsupported(
+                f"{spoken(tree)} is not supported in a subquery.", position=position_of(tree) or position
+            )
+        if alias is None:
+            raise SyntaxRefused("A subquery in FROM needs an alias.", position=position)
+        _refuse_grouping(tree)
+        only(tree, "with_", "expressions", "from_", "joins", "where")
+        source, scope, where, owned = self.source(tree, ctes)
+        labels, columns = self._columns(tree, scope)
+        name = self._spend(position)
+        fields = tuple(
+            (label, Ref(name, f"c{i}", e.type, e.nullable, e.facts, _origin(e), label))
+            for i, (label, e) in enumerate(zip(labels, columns, strict=True))
+        )
+        relation = Derived(name, source, where, tuple(columns), owned.owner, owned.rows)
+        return relation, self._renamed(Entry("", fields), alias)
+
+    def _columns(self, tree: exp.Select, scope: Scope) -> tuple[list[str], list[Expr]]:
+        from analyzer.bind import _inner, _output_name
+
+        labels: list[str] = []
+        columns: list[Expr] = []
+        rows = ExpressionBinder(scope, self.parameters, "a subquery's select list")
+        for item in tree.expressions:
+            node = _inner(item)
+            if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+                if isinstance(node, exp.Star):
+                    only(node)
+                qualifier = node.args.get("table") if isinstance(node, exp.Column) else None
+                for label, ref in scope.stars(name_of(qualifier) if qualifier else None, position_of(node)):
+                    labels.append(label)
+                    columns.append(ref)
+            else:
+                labels.append(_output_name(item))
+                columns.append(coerce(rows.bind(node), Type.TEXT))
+        return labels, columns
+
+    def _join(
+        self, left: Relation, scope: Scope, node: exp.Join, ctes: _Ctes
+    ) -> tuple[Relation, Scope]:
+        only(node, "this", "on", "using", "side", "kind")
+        side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
+        if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "CROSS", "OUTER"):
+            raise Unsupported(
+                f"{side or kind} JOIN is not supported.",
+                hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
+                position=position_of(node),
+            )
+        right, entry = self._item(node.this, ctes)
+        if any(e.name == entry.name for e in scope.entries):
+            raise SyntaxRefused(
+                f'The name "{entry.name}" is used twice in FROM.',
+                hint="Give one of them an alias.",
+                position=position_of(node),
+            )
+        merged = dict(scope.merged)
+        both = Scope((*scope.entries, entry), merged)
+        on = self._condition(node.args["on"], both, "ON") if node.args.get("on") else None
+        for identifier in node.args.get("using") or []:
+            name = name_of(identifier)
+            a = scope.column(name, None, position_of(identifier))
+            b = Scope((entry,)).column(name, None, position_of(identifier))
+            equal = build("=", [a, b])
+            on = equal if on is None else build("and", [on, equal])
+            merged[name] = b if side == "RIGHT" else a
+        if not side:
+            return Join(False, left, right, on), both
+        if on is None:
+            raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
+        whole = len(conjuncts(on)) == 1
+        if side == "LEFT":
+            entries = (*scope.entries, _padded(entry, whole))
+            return Join(True, left, right, on), Scope(entries, merged)
+        entries = (*(_padded(e, whole) for e in scope.entries), entry)
+        used = {name_of(i) for i in node.args.get("using") or []}
+        merged = {name: e if name in used else _pad(e, whole) for name, e in merged.items()}
+        return Join(True, right, left, on), Scope(entries, merged)
+
+    def _unknown_table(self, name: str, position: int | None) -> UnknownTable:
+        close = difflib.get_close_matches(name, sorted(self.catalog.tables), n=1)
+        listed = ", ".join(sorted(self.catalog.tables))
+        hint = f'Perhaps you mean "{close[0]}".' if close else f"Tables here: {listed}."
+        return UnknownTable(f'There is no table "{name}".', hint=hint, position=position)
+
+
+def _padded(entry: Entry, whole: bool) -> Entry:
+    """The columns of a side that a left join fills with NULL where nothing matches. A column that
+    was one value for each unit stays so only where all of a unit's rows match alike."""
+    return Entry(entry.name, tuple((label, _pad(ref, whole)) for label, ref in entry.fields))
+
+
+def _pad(ref: Ref, whole: bool) -> Ref:
+    facts = replace(ref.facts, per_unit=ref.facts.per_unit and whole)
+    return replace(ref, nullable=True, facts=facts)
+
+
+def _origin(expression: Expr) -> tuple[str, str] | None:
+    return expression.origin if isinstance(expression, Ref) else None
+
+
+def _refuse_grouping(tree: exp.Select) -> None:
+    grouped = tree.args.get("group") is not None or any(
+        e.find(exp.AggFunc) is not None for e in tree.expressions
+    )
+    if grouped or tree.args.get("having") is not None:
+        raise UnboundedInfluence(
+            "A subquery with aggregates is not supported.",
+            detail="Its rows would be about many people at once.",
+            hint="Aggregate once, in the outer query.",
+            position=position_of(tree),
+        )
+    for clause in ("order", "limit", "offset", "distinct"):
+        if tree.args.get(clause) is not None:
+            raise UnboundedInfluence(
+                f"{clause.upper()} below an aggregate is not supported.",
+                detail="Which rows it keeps would depend on everybody's rows.",
+                hint=f"Move {clause.upper()} to the outer query, where it works on noisy values.",
+                position=position_of(tree.args[clause]),
+            )
+
+

@@ -1,0 +1,28 @@
+"""Expressions in words for people: labels of draws and notices. Never run as SQL."""
+
+from __future__ import annotations
+
+from analyzer.expressions import Aggregate, Constant, Expr, Ref
+
+
+def describe(expression: Expr) -> str:
+    """A short reading of an expression, with the data owner's names for columns."""
+    if isinstance(expression, Ref):
+        return expression.label or (expression.origin[1] if expression.origin else expression.name)
+    if isinstance(expression, Constant):
+        return "null" if expression.value is None else str(expression.value)
+    if isinstance(expression, Aggregate):
+        inner = "*" if expression.argument is None else describe(expression.argument)
+        return f"{expression.kind}({inner})"
+    parts = [describe(arg) for arg in expression.args]
+    name = expression.function
+    if name == "neg":
+        return f"-{parts[0]}"
+    if name == "case":
+        whens = " ".join(f"when {a} then {b}" for a, b in zip(parts[:-1:2], parts[1:-1:2], strict=True))
+        return f"case {whens} else {parts[-1]} end"
+    if not name[0].isalpha() or name in ("and", "or", "like", "ilike") or "DISTINCT" in name:
+        return f" {name.lower()} ".join(parts)
+    if name.startswith("is "):
+        return f"{parts[0]} {name}"
+    return f"{name}({', '.join(parts)})"

@@ -1,0 +1,145 @@
+"""Typed scalar expressions: what is left of the analyst's text once every name is resolved.
+
+Each node carries what the passes need to know about its value, so that no pass has to guess:
+its SQL type, whether it can be NULL, and its :class:`Facts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from analyzer.catalog import Scalar, ValuesFrom
+from analyzer.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The numbers that a value can be. None is unbounded on that side."""
+
+    lower: Fraction | None = None
+    upper: Fraction | None = None
+
+    @property
+    def magnitude(self) -> Fraction | None:
+        """The largest absolute value, or None when unbounded."""
+        if self.lower is None or self.upper is None:
+            return None
+        return max(abs(self.lower), abs(self.upper))
+
+    def within(self, other: Interval) -> bool:
+        low_ok = other.lower is None or (self.lower is not None and self.lower >= other.lower)
+        high_ok = other.upper is None or (self.upper is not None and self.upper <= other.upper)
+        return low_ok and high_ok
+
+    def union(self, other: Interval) -> Interval:
+        lower = None if None in (self.lower, other.lower) else min(self.lower, other.lower)  # type: ignore[type-var]
+        upper = None if None in (self.upper, other.upper) else max(self.upper, other.upper)  # type: ignore[type-var]
+        return Interval(lower, upper)
+
+
+UNBOUNDED = Interval()
+
+Domain = tuple[Scalar, ...] | ValuesFrom
+"""All values that an expression can show as a public group key, NULL aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an expression's value, besides its type."""
+
+    stored: Type
+    """The type that the emitted SQL really computes in: wide enough that nothing overflows."""
+    physical: Interval = UNBOUNDED
+    """What the database can hold here, whatever the owner declared. Proves totality."""
+    declared: Interval = UNBOUNDED
+    """What the owner declared, carried through the expression. Gives the clamping bounds."""
+    tick: Fraction | None = None
+    """The grid that declared values lie on; None where there is none."""
+    domain: Domain | None = None
+    """The public values; None where there is no public list."""
+    total_domain: bool = False
+    """True when no row can have a value outside ``domain`` (a boolean, a CASE of constants)."""
+    per_unit: bool = False
+    """True when all rows of one privacy unit have the same value here."""
+    owner: bool = False
+    """True when this is the row's privacy unit key itself."""
+    holds_owner: bool = False
+    """True when the unit key takes part in the value."""
+    protected: bool = False
+    """True when the value comes from a protected row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A column of a relation in scope, by our own alias."""
+
+    alias: str
+    name: str
+    type: Type
+    nullable: bool
+    facts: Facts
+    origin: tuple[str, str] | None = None
+    """(declared table, column) when it is a table's own column, unchanged."""
+    label: str = field(default="", compare=False)
+    """What the analyst calls it. For messages only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A constant; ``value`` None is NULL. ``untyped`` is a bare string or NULL that takes the type
+    of its surroundings, as in PostgreSQL."""
+
+    value: Scalar | None
+    type: Type
+    facts: Facts
+    untyped: bool = False
+
+    @property
+    def nullable(self) -> bool:
+        return self.value is None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function or operator of the allow-list, applied to arguments of the right types."""
+
+    function: str
+    args: tuple[Expr, ...]
+    type: Type
+    nullable: bool
+    facts: Facts
+    detail: str = field(default="")
+    """A static argument that is part of the function's name, such as a cast's target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """An aggregate over the rows of a group; becomes noisy. ``argument`` None counts rows."""
+
+    kind: str
+    """``count``, ``count_units``, ``sum`` or ``avg``."""
+    argument: Expr | None
+    type: Type
+    facts: Facts
+
+    nullable = False
+
+
+Expr = Ref | Constant | Call | Aggregate
+
+
+def children(expression: Expr) -> tuple[Expr, ...]:
+    if isinstance(expression, Call):
+        return expression.args
+    if isinstance(expression, Aggregate) and expression.argument is not None:
+        return (expression.argument,)
+    return ()
+
+
+def walk(expression: Expr) -> list[Expr]:
+    """The expression and everything below it, parents first."""
+    found: list[Expr] = [expression]
+    for child in children(expression):
+        found.extend(walk(child))
+    return found

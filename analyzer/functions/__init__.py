@@ -1,0 +1,20 @@
+"""The allow-list: every function and operator that a plan may contain.
+
+A function belongs here when it is immutable, total on everything its arguments can be (or made
+total by the SQL that it renders to), cheap for any value, and reads one row only. ``build`` types a
+call and works out its facts; ``render`` prints it over arguments that are printed already, each
+computed in its own ``facts.stored``. Whatever is not here does not exist for an analyst.
+"""
+
+from __future__ import annotations
+
+from analyzer.functions import arithmetic, casts, comparison, conditional, text
+from analyzer.functions.base import Function, build, render
+
+FUNCTIONS: dict[str, Function] = {
+    function.name: function
+    for family in (arithmetic, comparison, conditional, text, casts)
+    for function in family.FUNCTIONS
+}
+
+__all__ = ["FUNCTIONS", "Function", "build", "render"]

@@ -1,0 +1,180 @@
+"""Numbers: ``+ - * / %`` and rounding, made total by wide storage, limits and NULLIF."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from analyzer import ranges
+from analyzer.expressions import Call, Constant, Expr, Interval
+from analyzer.functions.base import (
+    Function,
+    arity,
+    as_type,
+    merged,
+    numbers,
+    operand,
+    static_integer,
+    widest,
+)
+from analyzer.refusals import WrongType
+from analyzer.types import Type
+
+
+def _binary(name: str, args: Sequence[Expr]) -> Call:
+    arity(name, args, 2)
+    a, b = numbers(name, args)
+    type_ = widest([a.type, b.type])
+    if name == "%" and type_ is Type.FLOAT8:
+        raise WrongType("% takes integers or numeric, not double precision.")
+    physical = _interval(name, type_, ranges.limited(a.facts.physical), ranges.limited(b.facts.physical))
+    declared = _interval(name, type_, a.facts.declared, b.facts.declared)
+    stored = Type.NUMERIC
+    if type_.is_integer:
+        stored = ranges.carrier(physical, a.facts.stored, b.facts.stored)
+    facts = merged(
+        [a, b], stored, physical=physical, declared=declared, tick=_tick(name, type_, a, b)
+    )
+    nullable = a.nullable or b.nullable or (name in "/%" and _can_be_zero(b))
+    return Call(name, (a, b), type_, nullable, facts)
+
+
+def _can_be_zero(b: Expr) -> bool:
+    physical = b.facts.physical
+    return not (
+        (physical.lower is not None and physical.lower > 0)
+        or (physical.upper is not None and physical.upper < 0)
+    )
+
+
+def _interval(name: str, type_: Type, a: Interval, b: Interval) -> Interval:
+    match name:
+        case "+":
+            return ranges.add(a, b)
+        case "-":
+            return ranges.add(a, ranges.negate(b))
+        case "*":
+            return ranges.multiply(a, b)
+        case "/":
+            return ranges.divide(a, b, truncated=type_.is_integer)
+        case _:
+            return ranges.remainder(a, b)
+
+
+def _tick(name: str, type_: Type, a: Expr, b: Expr) -> Fraction | None:
+    if type_.is_integer:
+        return Fraction(1)
+    if a.facts.tick is None or b.facts.tick is None:
+        return None
+    if name == "*":
+        # A constant is its own grid: halves of a grid of tenths lie on a grid of twentieths.
+        ticks = [
+            abs(Fraction(e.value)) or Fraction(1)
+            if isinstance(e, Constant) and isinstance(e.value, int | Decimal)
+            else e.facts.tick
+            for e in (a, b)
+        ]
+        return ticks[0] * ticks[1] if None not in ticks else None  # type: ignore[operator]
+    return None if name == "/" else ranges.common_tick([a.facts.tick, b.facts.tick])
+
+
+def _render_binary(call: Call, args: Sequence[str]) -> str:
+    stored = call.facts.stored
+    left, right = (operand(t, e, stored) for t, e in zip(args, call.args, strict=True))
+    if call.function in "/%" and _can_be_zero(call.args[1]):
+        right = f"NULLIF({right}, CAST(0 AS {stored.value}))"
+    if call.function == "/" and call.type.is_integer and stored is Type.NUMERIC:
+        return f"div({left}, {right})"
+    return f"({left} {call.function} {right})"
+
+
+def _unary(name: str, args: Sequence[Expr]) -> Call:
+    arity(name, args, 1)
+    (a,) = numbers(name, args)
+    turn = {"neg": ranges.negate, "abs": ranges.absolute, "sign": _sign}[name]
+    physical = turn(ranges.limited(a.facts.physical))
+    type_ = a.type
+    if name == "sign" and type_.is_integer:
+        type_ = Type.FLOAT8
+    stored = ranges.carrier(physical, a.facts.stored) if a.type.is_integer else Type.NUMERIC
+    tick = Fraction(1) if name == "sign" else a.facts.tick
+    facts = merged(
+        [a], stored, physical=physical, declared=turn(a.facts.declared), tick=tick
+    )
+    return Call(name, (a,), type_, a.nullable, facts)
+
+
+def _sign(_: Interval) -> Interval:
+    return Interval(Fraction(-1), Fraction(1))
+
+
+def _render_unary(call: Call, args: Sequence[str]) -> str:
+    text = operand(args[0], call.args[0], call.facts.stored)
+    if call.function == "neg":
+        return f"(- {text})"
+    if call.function == "sign" and call.facts.stored is not Type.NUMERIC:
+        return f"CAST(sign(CAST({text} AS numeric)) AS {call.facts.stored.value})"
+    return f"{call.function}({text})"
+
+
+def round_half_away(x: Fraction) -> int:
+    """Numeric's rounding; at least as wide as float8's, which rounds halves to even."""
+    return int(x + Fraction(1, 2)) if x >= 0 else -int(-x + Fraction(1, 2))
+
+
+_WHOLE: dict[str, Callable[[Fraction], int]] = {
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "trunc": math.trunc,
+    "round": round_half_away,
+}
+
+
+def _rounding(name: str, args: Sequence[Expr]) -> Call:
+    arity(name, args, 1, 2 if name in ("round", "trunc") else 1)
+    (a,) = numbers(name, args[:1])
+    digits = 0
+    if len(args) == 2:
+        if a.type is Type.FLOAT8:
+            raise WrongType(
+                f"{name} to decimals takes numeric, not double precision.",
+                hint=f"Write {name}(CAST(x AS numeric), 2).",
+            )
+        digits = static_integer(name, args[1], -15, 15)
+    step = Fraction(10) ** -digits
+    type_ = a.type
+    if type_.is_integer:
+        type_ = Type.NUMERIC if len(args) == 2 else Type.FLOAT8
+
+    def to_grid(x: Fraction) -> Fraction:
+        return _WHOLE[name](x / step) * step
+
+    stored = a.facts.stored
+    if digits != 0:
+        stored = Type.NUMERIC
+    facts = merged(
+        [a],
+        stored,
+        physical=ranges.monotone(a.facts.physical, to_grid),
+        declared=ranges.monotone(a.facts.declared, to_grid),
+        tick=step,
+    )
+    return Call(name, (a,), type_, a.nullable, facts, str(digits))
+
+
+def _render_rounding(call: Call, args: Sequence[str]) -> str:
+    stored = call.facts.stored
+    if stored.is_integer:
+        return args[0]
+    if call.detail != "0":
+        return f"{call.function}({as_type(args[0], call.args[0], stored)}, {call.detail})"
+    return f"{call.function}({args[0]})"
+
+
+FUNCTIONS = (
+    *(Function(name, _binary, _render_binary) for name in ("+", "-", "*", "/", "%")),
+    *(Function(name, _unary, _render_unary) for name in ("neg", "abs", "sign")),
+    *(Function(name, _rounding, _render_rounding) for name in _WHOLE),
+)

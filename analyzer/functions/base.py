@@ -1,0 +1,214 @@
+"""What every function of the allow-list shares: typing helpers, facts, and number printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from uuid import UUID
+
+from analyzer.catalog import Scalar
+from analyzer.expressions import Call, Constant, Expr, Facts, Interval
+from analyzer.ranges import INT4, INT8, needs_limit
+from analyzer.refusals import BadArgument, WrongType
+from analyzer.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One entry of the allow-list."""
+
+    name: str
+    build: Callable[[str, Sequence[Expr]], Call]
+    render: Callable[[Call, Sequence[str]], str]
+
+
+_RANK = {Type.INT4: 0, Type.INT8: 1, Type.NUMERIC: 2, Type.FLOAT8: 3}
+_MOST = Decimal(10) ** 30
+
+
+def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool = False) -> Constant:
+    """A constant of the type that PostgreSQL gives its literal, or of ``type_``.
+
+    Raises:
+        BadArgument: a number too large or too fine for arithmetic that never fails.
+    """
+    interval, tick = Interval(), None
+    if isinstance(value, bool) or value is None:
+        type_ = type_ or Type.BOOL
+    elif isinstance(value, int | Decimal):
+        if isinstance(value, Decimal):
+            exponent = value.as_tuple().exponent
+            if not value.is_finite() or abs(value) > _MOST or not isinstance(exponent, int) or exponent < -30:
+                raise BadArgument("A number has to lie within ±10^30, with at most 30 decimals.")
+        exact = Fraction(value)
+        interval = Interval(exact, exact)
+        most = {Type.INT4: INT4, Type.INT8: INT8}.get(type_ or Type.NUMERIC)
+        if most is not None and not interval.within(most):
+            raise BadArgument(f"{value} is out of range for type {type_.value if type_ else ''}.")
+        tick = Fraction(1, exact.denominator)
+        type_ = type_ or _integer_type(value)
+    elif isinstance(value, str):
+        if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            raise BadArgument("A string holds a character that PostgreSQL does not store.")
+        type_ = type_ or Type.TEXT
+    elif isinstance(value, datetime):
+        type_ = type_ or Type.TIMESTAMP
+    else:
+        type_ = type_ or Type.DATE
+    stored = Type.NUMERIC if type_ is Type.FLOAT8 else type_
+    facts = Facts(
+        stored, interval, interval, tick, per_unit=True, domain=() if value is None else (value,),
+        total_domain=True,
+    )
+    return Constant(value, type_, facts, untyped)
+
+
+def _integer_type(value: int | Decimal) -> Type:
+    if isinstance(value, Decimal) or abs(value) >= 2**63:
+        return Type.NUMERIC
+    return Type.INT4 if Interval(Fraction(value), Fraction(value)).within(INT4) else Type.INT8
+
+
+def coerce(expression: Expr, to: Type) -> Expr:
+    """An untyped constant as a constant of ``to``; anything else unchanged.
+
+    Raises:
+        BadArgument: the text is not a value of that type.
+    """
+    if not isinstance(expression, Constant) or not expression.untyped:
+        return expression
+    if expression.value is None:
+        return constant(None, to)
+    return constant(read_value(str(expression.value), to), to)
+
+
+def read_value(text: str, to: Type) -> Scalar:
+    """The value that a constant's text denotes.
+
+    Raises:
+        BadArgument: it denotes none. The text is the analyst's own, so it may be repeated.
+    """
+    try:
+        match to:
+            case Type.TEXT:
+                return text
+            case Type.UUID:
+                return str(UUID(text))
+            case Type.BOOL:
+                return {"true": True, "t": True, "false": False, "f": False}[text.strip().lower()]
+            case Type.INT4 | Type.INT8:
+                return int(Decimal(text)) if Decimal(text) == int(Decimal(text)) else _no(text, to)
+            case Type.NUMERIC | Type.FLOAT8:
+                return Decimal(text)
+            case Type.DATE:
+                return date.fromisoformat(text)
+            case _:
+                return datetime.fromisoformat(text)
+    except (ValueError, KeyError, InvalidOperation, OverflowError):
+        return _no(text, to)
+
+
+def _no(text: str, to: Type) -> Scalar:
+    raise BadArgument(
+        f"'{text[:40]}' is not a value of type {to.value}.",
+        hint="Dates are written '2020-12-31', booleans true or false, numbers plainly.",
+    )
+
+
+def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
+    """Facts of a call that follow from its arguments alone, completed by ``more``."""
+    facts = Facts(
+        stored,
+        per_unit=all(arg.facts.per_unit for arg in args),
+        holds_owner=any(arg.facts.owner or arg.facts.holds_owner for arg in args),
+        protected=any(arg.facts.protected for arg in args),
+    )
+    return replace(facts, **more)  # type: ignore[arg-type]
+
+
+def widest(types: Sequence[Type]) -> Type:
+    """The number type that PostgreSQL computes these operands in."""
+    return max(types, key=_RANK.__getitem__)
+
+
+def numbers(name: str, args: Sequence[Expr]) -> list[Expr]:
+    """The arguments, untyped ones read as numbers.
+
+    Raises:
+        WrongType: an argument is not a number.
+    """
+    typed = [a.type for a in args if a.type.is_number]
+    fitting = widest(typed) if typed else Type.NUMERIC
+    result = [coerce(a, fitting) for a in args]
+    for arg in result:
+        if not arg.type.is_number:
+            raise WrongType(f"{name} takes numbers, not {arg.type.value}.")
+    return result
+
+
+def arity(name: str, args: Sequence[Expr], least: int, most: int | None = None) -> None:
+    """Raises:
+    WrongType: too few or too many arguments."""
+    most = least if most is None else most
+    if not least <= len(args) <= most:
+        expected = str(least) if least == most else f"{least} to {most}"
+        raise WrongType(f"{name} takes {expected} argument{'s' * (expected != '1')}, not {len(args)}.")
+
+
+def static_integer(name: str, expression: Expr, least: int, most: int) -> int:
+    """The value of an argument that has to be a constant integer.
+
+    Raises:
+        BadArgument: not a constant, or out of range: it could fail, or run long, on some row.
+    """
+    value = expression.value if isinstance(expression, Constant) else None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadArgument(f"{name} takes a constant integer between {least} and {most} here.")
+    return value
+
+
+def as_type(text: str, expression: Expr, to: Type) -> str:
+    """Printed ``expression`` in the storage type ``to``; never fails on any value."""
+    stored = expression.facts.stored
+    if stored is to:
+        return text
+    if stored is Type.FLOAT8 and to is Type.NUMERIC:
+        # float8 to numeric keeps 15 digits; 15 decimals bound the size of what follows.
+        return f"round(CAST({limit(text, 'double precision')} AS numeric), 15)"
+    return f"CAST({text} AS {to.value})"
+
+
+def operand(text: str, expression: Expr, to: Type) -> str:
+    """Printed ``expression`` as an operand of arithmetic in ``to``, limited where its range is
+    not known to be harmless."""
+    typed = as_type(text, expression, to)
+    if to is Type.NUMERIC and expression.facts.stored is not Type.FLOAT8:
+        if needs_limit(expression.facts.physical):
+            return limit(typed, "numeric")
+    return typed
+
+
+def limit(text: str, type_name: str) -> str:
+    """``text`` moved into ±10^15; NULL stays NULL, as does what is below, NaN becomes 10^15.
+
+    LEAST and GREATEST pass over NULL, so one value below the range stands for it.
+    """
+    low, high = f"CAST(-1000000000000001 AS {type_name})", f"CAST(1000000000000000 AS {type_name})"
+    return f"NULLIF(LEAST(GREATEST({text}, {low}), {high}), {low})"
+
+
+def build(name: str, args: Sequence[Expr]) -> Call:
+    """A typed call of a function that the allow-list has (the caller has checked the name)."""
+    from analyzer.functions import FUNCTIONS
+
+    return FUNCTIONS[name].build(name, args)
+
+
+def render(call: Call, args: Sequence[str]) -> str:
+    """The call as SQL over printed arguments."""
+    from analyzer.functions import FUNCTIONS
+
+    return FUNCTIONS[call.function].render(call, args)

@@ -1,0 +1,131 @@
+"""The first gate: plain tokens only, few enough and shallow enough, before any parser sees the text.
+
+PostgreSQL, libpg_query and sqlglot disagree about Unicode spaces, prefixed strings, number suffixes
+and runs of operator characters. What they could read differently is refused here, by character.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from analyzer.refusals import SyntaxRefused, TooComplex
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """Ceilings on one SQL text, checked before any parser runs."""
+
+    characters: int = 16_384
+    tokens: int = 2_000
+    depth: int = 40
+
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>    [ \t\r\n]+ )
+    | (?P<comment>  --[^\r\n]* | /\* (?: (?! \*/ | /\* ) [^\0] )* \*/ )
+    | (?P<string>   ' (?: [^'\0] | '' )* ' (?! ') )
+    | (?P<quoted>   " (?: [^"\0] | "" )+ " (?! ") )
+    | (?P<number>   (?: [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ ) (?: [eE][+-]?[0-9]{1,3} )? (?! [A-Za-z0-9_$.] ) )
+    | (?P<word>     [A-Za-z_][A-Za-z0-9_]* (?! [A-Za-z0-9_$] ) )
+    | (?P<param>    \$[0-9]{1,4} (?! [A-Za-z0-9_$] ) )
+    | (?P<cast>     :: )
+    | (?P<mark>     [(),.;] )
+    | (?P<operator> [-+*/<>=~!@\#%^&|`?]+ )
+    """,
+    re.VERBOSE,
+)
+_PREFIXES = frozenset({"e", "b", "x", "n", "u"})
+_OPERATORS = frozenset({"+", "-", "*", "/", "%", "<", ">", "=", "<=", ">=", "<>", "!=", "||"})
+_KEEPS_SIGN = frozenset("~!@#%^&|`?")
+
+
+def check_text(sql: str, limits: TextLimits) -> None:
+    """Pass, or refuse, a text by its tokens alone.
+
+    Raises:
+        TooComplex: too long, too many tokens, or nested too deeply.
+        SyntaxRefused: a character or token outside the plain core of SQL.
+    """
+    if len(sql) > limits.characters:
+        raise TooComplex(
+            f"The query is longer than {limits.characters} characters.",
+            hint="Shorten it, or split it into several queries.",
+        )
+    at = tokens = depth = 0
+    finished = False
+    while at < len(sql):
+        match = _TOKEN.match(sql, at)
+        if match is None:
+            raise SyntaxRefused(
+                "epsql cannot read the query here.",
+                detail="Outside quotes only plain ASCII SQL is accepted; strings have no prefix "
+                "(no E'...', U&'...', $$...$$), comments do not nest, every quote is closed.",
+                position=at + 1,
+            )
+        kind, text = match.lastgroup, match.group()
+        if kind in ("space", "comment"):
+            at = match.end()
+            continue
+        if finished:
+            raise SyntaxRefused(
+                "Only one statement at a time.",
+                hint="Send the statements one by one.",
+                position=at + 1,
+            )
+        if kind == "operator":
+            text = _first_operator(text, at)
+        elif kind == "word" and text.lower() in _PREFIXES and sql[match.end() : match.end() + 1] in "'&":
+            _refuse_prefix(sql, match, at)
+        tokens += 1
+        if tokens > limits.tokens:
+            raise TooComplex(
+                f"The query has more than {limits.tokens} tokens.",
+                hint="Shorten it, or split it into several queries.",
+            )
+        depth = _depth(depth, text, limits, at)
+        finished = text == ";"
+        at += len(text)
+
+
+def _depth(depth: int, text: str, limits: TextLimits, at: int) -> int:
+    word = text.lower()
+    if text == "(" or word == "case":
+        depth += 1
+    elif text == ")" or word == "end":
+        depth -= 1
+    if depth > limits.depth:
+        raise TooComplex(
+            f"The query is nested more than {limits.depth} levels deep.",
+            hint="Use common table expressions (WITH) in place of nesting.",
+            position=at + 1,
+        )
+    return depth
+
+
+def _refuse_prefix(sql: str, match: re.Match[str], at: int) -> None:
+    following = sql[match.end() : match.end() + 2]
+    if following.startswith("'") or (match.group().lower() == "u" and following in ("&'", '&"')):
+        raise SyntaxRefused(
+            f"Strings with the prefix {match.group()} are not accepted.",
+            hint="Write a plain '...' string; double a quote inside it.",
+            position=at + 1,
+        )
+
+
+def _first_operator(run: str, at: int) -> str:
+    """The operator that PostgreSQL reads first in a run of operator characters (manual, 4.1.3)."""
+    for comment in ("--", "/*"):
+        cut = run.find(comment)
+        if cut > 0:
+            run = run[:cut]
+    while len(run) > 1 and run[-1] in "+-" and not _KEEPS_SIGN.intersection(run):
+        run = run[:-1]
+    if run not in _OPERATORS:
+        raise SyntaxRefused(
+            f"There is no operator {run} here.",
+            hint="Operators are + - * / % = <> < <= > >= and ||; put a space before a minus sign.",
+            position=at + 1,
+        )
+    return run

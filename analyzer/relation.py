@@ -1,0 +1,105 @@
+"""The typed relational form: what the rows of a query are, before anything is aggregated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from analyzer.catalog import Table
+from analyzer.expressions import Call, Expr, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose the rows of a relation are; ``analyzer.units`` derives it."""
+
+    owner: Expr | None
+    """The unit key of each row; None when all rows are public."""
+    rows: int | None
+    """The most rows that one unit can own, or None when the keys do not bound it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """All rows of one declared table, under an alias of ours."""
+
+    alias: str
+    table: Table
+    owner: Ref | None
+    """The column that says whose row it is; None for a public table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A subquery without aggregation: some rows of ``source``, with computed columns."""
+
+    alias: str
+    source: Relation
+    where: Expr | None
+    columns: tuple[Expr, ...]
+    """Printed as ``c0, c1, ...``."""
+    owner: Expr | None
+    """Printed as ``owner``."""
+    rows: int | None
+    """The most rows of one privacy unit, or None when unbounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """``left`` is kept whole in a left join; an inner join without condition is a cross join."""
+
+    outer: bool
+    left: Relation
+    right: Relation
+    on: Expr | None
+
+
+Relation = Scan | Derived | Join
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    expression: Expr
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One aggregation over protected rows, resolved and typed.
+
+    ``outputs``, ``having`` and ``order`` read group keys as columns ``k0, k1, ...`` of the relation
+    ``noisy``, and contain :class:`~analyzer.expressions.Aggregate` nodes.
+    """
+
+    source: Relation
+    owned: Ownership
+    where: Expr | None
+    keys: tuple[Expr, ...]
+    outputs: tuple[tuple[str, Expr], ...]
+    having: Expr | None
+    order: tuple[SortKey, ...]
+    limit: int | None
+    offset: int
+
+
+def conjuncts(*conditions: Expr | None) -> list[Expr]:
+    """The parts of conditions that all have to hold."""
+    found: list[Expr] = []
+    for condition in conditions:
+        if isinstance(condition, Call) and condition.function == "and":
+            found.extend(conjuncts(*condition.args))
+        elif condition is not None:
+            found.append(condition)
+    return found
+
+
+def scans(relation: Relation) -> Iterable[Scan]:
+    """The tables that a relation reads, in order of appearance."""
+    if isinstance(relation, Scan):
+        yield relation
+    elif isinstance(relation, Derived):
+        yield from scans(relation.source)
+    else:
+        yield from scans(relation.left)
+        yield from scans(relation.right)

@@ -1,0 +1,146 @@
+"""Exact rows to noisy cells, and noisy outputs to an answer with error bars.
+
+:func:`publish` is where exact values end: what it returns is private, and everything after it is
+arithmetic on noisy values.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from analyzer.plan import Draw, OutputColumn, PrivatePlan
+from analyzer.types import Type
+from mechanisms.calibration import NoiseKind
+from mechanisms.noise import add_noise
+from mechanisms.thresholds import show_key
+
+Cell = bool | int | float | str | None
+"""A value of an answer, as JSON has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The noisy answer: ordered rows of cells, with an error bar for every noisy number."""
+
+    columns: tuple[OutputColumn, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    error_bars: tuple[tuple[int | float | None, ...], ...]
+    """Half-widths at 95 %, in the shape of ``rows``; None where a cell is exact or no number."""
+    mechanisms: tuple[dict[str, Any], ...]
+    notices: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "columns": [{"name": c.name, "type": c.type.value} for c in self.columns],
+            "rows": [list(row) for row in self.rows],
+            "error_bars": [list(row) for row in self.error_bars],
+            "mechanisms": list(self.mechanisms),
+            "notices": list(self.notices),
+        }
+
+
+def publish(plan: PrivatePlan, exact: Sequence[Sequence[Any]]) -> str:
+    """The noisy rows as the JSON that ``plan.finish`` reads.
+
+    Every cell of every group gets noise of its own. Where keys are not public, a group is kept when
+    its noisy number of units reaches the threshold; what is kept is numbered anew.
+
+    Args:
+        plan: what was decided before the data was asked.
+        exact: rows of ``plan.exact``: keys, then cells.
+
+    Raises:
+        NoiseFailed: the sampler failed; its text holds no value.
+    """
+    keys = len(plan.key_types)
+    noisy: list[dict[str, Any]] = [
+        {f"k{i}": _key(row[i]) for i in range(keys)} for row in exact
+    ]
+    for draw in plan.draws:
+        values = [int(row[keys + c]) for row in exact for c in draw.cells]
+        blurred = iter(add_noise(values, draw.noise))
+        for group in noisy:
+            group.update({f"c{c}": next(blurred) for c in draw.cells})
+    if plan.selection is not None and plan.threshold is not None:
+        units = f"c{plan.draws[plan.selection].cells[0]}"
+        noisy = [group for group in noisy if show_key(group[units], plan.threshold)]
+    return json.dumps([{"r": r, **group} for r, group in enumerate(noisy)])
+
+
+def _key(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def answer(plan: PrivatePlan, finished: Sequence[Sequence[Any]]) -> Answer:
+    """The answer from the rows of ``plan.finish``: place, variant, outputs, in that order."""
+    groups: dict[int, list[Sequence[Any]]] = {}
+    for row in finished:
+        groups.setdefault(row[0], []).append(row[2:])
+    rows, bars = [], []
+    for variants in groups.values():
+        base, moved = variants[0], variants[1:]
+        rows.append(tuple(_cell(v, c.type) for v, c in zip(base, plan.columns, strict=True)))
+        bars.append(tuple(_bar(i, c, base, moved) for i, c in enumerate(plan.columns)))
+    return Answer(plan.columns, tuple(rows), tuple(bars), _mechanisms(plan), plan.notices)
+
+
+def _bar(
+    index: int, column: OutputColumn, base: Sequence[Any], moved: Sequence[Sequence[Any]]
+) -> int | float | None:
+    """How far an output moves when its cells move by their error bars, independent of each other.
+
+    To first order the moves add in squares (propagation of errors). Exact for a single cell.
+    """
+    if not column.noisy or not column.type.is_number:
+        return None
+    squares = 0.0
+    for up, down in zip(moved[::2], moved[1::2], strict=True):
+        if base[index] is None or up[index] is None or down[index] is None:
+            return None
+        step = max(abs(up[index] - base[index]), abs(down[index] - base[index]))
+        squares += float(step) ** 2
+    bar = math.sqrt(squares)
+    return math.ceil(bar) if column.type.is_integer else float(f"{bar:.6g}")
+
+
+def _cell(value: Any, type_: Type) -> Cell:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Decimal) and not value.is_finite():
+        return str(value)
+    if type_.is_integer:
+        return int(value)
+    return float(value) if type_.is_number else str(value)
+
+
+def _mechanisms(plan: PrivatePlan) -> tuple[dict[str, Any], ...]:
+    """One entry for each draw, in the units of the data."""
+    return tuple(_mechanism(plan, index, draw) for index, draw in enumerate(plan.draws))
+
+
+def _mechanism(plan: PrivatePlan, index: int, draw: Draw) -> dict[str, Any]:
+    laplace = draw.noise.kind is NoiseKind.LAPLACE
+    return {
+        "measures": draw.label,
+        "columns": [c.name for c in plan.columns if index in c.draws],
+        "name": draw.noise.kind.value,
+        "scale" if laplace else "sigma": _float(draw.noise.scale * draw.tick),
+        "l1_sensitivity" if laplace else "l2_sensitivity": _float(
+            draw.sensitivity.l1 * draw.tick
+            if laplace
+            else Fraction(math.sqrt(draw.sensitivity.l2_squared)) * draw.tick
+        ),
+        "grid": _float(draw.tick),
+        "error_bar": _float(draw.error_bar * draw.tick),
+        "threshold": plan.threshold if index == plan.selection else None,
+    }
+
+
+def _float(value: Fraction) -> float:
+    return float(f"{float(value):.10g}")
