@@ -251,6 +251,26 @@ def test_a_threshold_under_laplace_gets_all_of_delta_and_under_gaussian_half() -
     )
 
 
+def test_a_lower_threshold_is_worth_a_wider_error_bar() -> None:
+    """Eight groups: Laplace's bar is 24 and its threshold 160, Gaussian's 31 and 97."""
+    ask: dict[str, Any] = {"epsilon": Fraction(1), "delta": Fraction(1, 10**8)}
+    public = calibrate([Sensitivity(8, 8)], **ask)
+    private = calibrate([Sensitivity(8, 8)], **ask, keys=KeySelection(0, 8))
+    assert public.noises[0].kind is NoiseKind.LAPLACE
+    assert private.noises[0].kind is NoiseKind.GAUSSIAN
+    assert error_bar(private.noises[0]) > error_bar(public.noises[0])
+
+
+@given(st.fractions(Fraction(1, 10**20), 2**60))
+def test_scales_are_rounded_up_to_the_next_float64(value: Fraction) -> None:
+    scale = calibration._float_at_least(value)
+    assert Fraction(math.nextafter(float(scale), 0.0)) < value <= scale == Fraction(float(scale))
+    root = calibration._root_at_least(value)
+    below = Fraction(float(root) - 3 * math.ulp(float(root)))
+    assert below**2 < value <= root**2
+    assert root == Fraction(float(root))
+
+
 def test_an_odd_epsilon_is_charged_rounded_up() -> None:
     result = calibrate([ONE], epsilon=Fraction(1, 3), delta=Fraction(0))
     assert result.loss.epsilon == 333_333_333_334

@@ -19,7 +19,7 @@ import pytest
 
 from mechanisms import noise as noise_module
 from mechanisms.calibration import Noise, NoiseKind
-from mechanisms.noise import CELL_LIMIT, NoiseFailed, add_noise
+from mechanisms.noise import NoiseFailed, add_noise
 from tests.mechanisms.exact import exact_law, gaussian, label, laplace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,8 +67,8 @@ def test_many_draws_follow_the_law(noise: Noise) -> None:
     "true, claimed",
     [
         (laplace(1.5), laplace(3.0)),
-        (laplace(20.0), laplace(21.5)),
-        (gaussian(2.5), gaussian(2.6)),
+        (laplace(20.0), laplace(23.0)),
+        (gaussian(2.5), gaussian(2.7)),
         (gaussian(20.0), gaussian(10.0)),
         (laplace(2.0), gaussian(2.0 * math.sqrt(2))),  # the same variance, about
         (gaussian(1.5), laplace(1.5 / math.sqrt(2))),
@@ -76,7 +76,7 @@ def test_many_draws_follow_the_law(noise: Noise) -> None:
     ids=label,
 )
 def test_chi_square_sees_a_wrong_law(true: Noise, claimed: Noise) -> None:
-    """The test of the test: draws of a neighbouring law do not pass."""
+    """The test of the test: draws of a near law do not pass (expected beyond 9 sd of the limit)."""
     statistic, critical = chi_square(add_noise([0] * 60_000, true), claimed)
     assert statistic > critical
 
@@ -105,7 +105,7 @@ def test_no_values_need_no_noise() -> None:
 @pytest.mark.parametrize("kind", [laplace, gaussian])
 @pytest.mark.parametrize("value", [2**62, 2**63 - 1, 2**63, 10**40, -(2**62), -(2**63), -(10**40)])
 def test_huge_values_are_clamped_and_still_blurred(kind: type, value: int) -> None:
-    limit = CELL_LIMIT if value > 0 else -CELL_LIMIT
+    limit = 2**62 if value > 0 else -(2**62)
     noisy = add_noise([value] * 50, kind(10.0))
     assert all(abs(cell - limit) < 10_000 for cell in noisy)
     assert len(set(noisy)) > 5
@@ -113,7 +113,7 @@ def test_huge_values_are_clamped_and_still_blurred(kind: type, value: int) -> No
 
 @pytest.mark.parametrize("kind", [laplace, gaussian])
 def test_the_largest_scale_keeps_within_64_bits(kind: type) -> None:
-    noisy = add_noise([CELL_LIMIT, -CELL_LIMIT, 0] * 20, kind(2.0**53))
+    noisy = add_noise([2**62, -(2**62), 0] * 20, kind(2.0**53))
     assert all(-(2**63) < cell < 2**63 - 1 for cell in noisy)
     assert len(set(noisy)) == 60
 
@@ -139,9 +139,10 @@ def test_no_scale_no_noise_no_answer(scale: Fraction, kind: NoiseKind) -> None:
 
 @pytest.mark.parametrize("value", [4711.25, "4711", Decimal(4711), None, True, Fraction(4711)])
 def test_what_is_no_integer_fails_without_being_quoted(value: object) -> None:
-    with pytest.raises(NoiseFailed) as caught:
-        add_noise([1, value], laplace(1.0))  # type: ignore[list-item]
-    _tells_nothing(caught.value)
+    for values in ([value], [1, value], [value, 1]):
+        with pytest.raises(NoiseFailed) as caught:
+            add_noise(values, laplace(1.0))  # type: ignore[arg-type]
+        _tells_nothing(caught.value)
 
 
 def test_an_error_of_opendp_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
