@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from accountant.ledger import Ledger
 from accountant.transactions import ledger_engine
 from analyzer.catalog import Catalog
+from analyzer.lexical import TextLimits
 from migrations import is_current
 from server.admission import open_datasets
 from server.engines import Engine
@@ -28,7 +29,7 @@ from server.identity import Identity
 from server.observations import Observer, Started, Stopped, json_lines, silence_libraries
 from server.policy import load_policy
 from server.policy_check import Severity, check
-from server.settings import Settings
+from server.settings import PolicySettings, Settings
 from server.web.application import create_app
 from server.web.services import Services
 
@@ -41,7 +42,7 @@ class _Away(Exception):
     """A part does not answer. For ``/readyz``."""
 
 
-def load_catalogs(settings: Settings) -> list[Catalog]:
+def load_catalogs(settings: PolicySettings) -> list[Catalog]:
     """The data sets of the policy files.
 
     Raises:
@@ -99,6 +100,7 @@ async def running_services(
             {catalog.dataset: Dataset(catalog, engine) for catalog in catalogs},
             ledger,
             observe,
+            limits=TextLimits(settings.sql_characters, settings.sql_tokens, settings.sql_depth),
             per_analyst=settings.queries_per_analyst,
             at_once=at_once,
         )

@@ -25,11 +25,11 @@ from fractions import Fraction
 from typing import Any, TypeVar
 from uuid import UUID
 
-from analyzer.analyze import QueryOptions, analyze
-
 from accountant.errors import WrongState
 from accountant.ledger import Ledger, Replay, Reservation
+from analyzer.analyze import QueryOptions, analyze
 from analyzer.catalog import Ask, Catalog, Scalar
+from analyzer.lexical import TextLimits
 from analyzer.plan import PrivatePlan
 from analyzer.refusals import Refusal
 from server import observations as seen
@@ -103,6 +103,7 @@ class Gateway:
         datasets: what is served, by name.
         ledger: where every answer is paid for.
         observe: told what happened; never what was asked or answered.
+        limits: ceilings on the SQL text.
         per_analyst: how many questions of one analyst may be under way.
         at_once: how many questions of all analysts may be under way.
     """
@@ -113,12 +114,14 @@ class Gateway:
         ledger: Ledger,
         observe: Observer,
         *,
+        limits: TextLimits | None = None,
         per_analyst: int = 4,
         at_once: int = 32,
     ) -> None:
         self.datasets = datasets
         self._ledger = ledger
         self._observe = observe
+        self._limits = limits
         self._per_analyst = per_analyst
         self._at_once = at_once
         self._under_way: Counter[UUID] = Counter()
@@ -223,6 +226,7 @@ class Gateway:
             ask=ask,
             parameters=question.parameters,
             options=question.options,
+            limits=self._limits,
         )
 
     async def _reserve(

@@ -16,7 +16,7 @@ from accountant.accounts import Account, Balances
 from accountant.filters import Budget, remaining
 from accountant.ledger import Reservation
 from accountant.losses import Loss, delta_as_text, epsilon_as_text
-from analyzer.plan import PrivatePlan
+from analyzer.plan import Parameter, PrivatePlan, SelectionKey
 from server.releases import Answer
 
 if TYPE_CHECKING:
@@ -120,8 +120,15 @@ def quote_json(plan: PrivatePlan) -> dict[str, Any]:
         "keys": {"public": plan.public_keys, "threshold": plan.threshold},
         "statement": {
             "sql": plan.exact.sql,
-            "parameters": [None if v is None else str(v) for v in plan.exact.parameters],
+            "parameters": [_parameter(v) for v in plan.exact.parameters],
         },
         "policy_version": plan.policy_version,
         "notices": list(plan.notices),
     }
+
+
+def _parameter(value: Parameter) -> str | None:
+    """A value as text; for the operator's secret, what it stands for."""
+    if isinstance(value, SelectionKey):
+        return f"<{value.value}>"
+    return None if value is None else str(value)

@@ -9,8 +9,9 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.observations import Level
@@ -31,38 +32,61 @@ class LogLevel(Enum):
         return Level[self.name]
 
 
-class LedgerSettings(BaseSettings):
-    """What it takes to reach the ledger: all that ``epsql analyst``, ``budget``, ``token`` need."""
-
+class _Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EPSQL_", frozen=True, env_ignore_empty=True)
+
+    @field_validator("ledger_url", "data_url", check_fields=False)
+    @classmethod
+    def _is_postgres(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("is not a postgresql:// URL")  # without the value: it is a secret
+        return url
+
+
+class LedgerSettings(_Environment):
+    """What it takes to reach the ledger."""
 
     ledger_url: SecretStr = Field(
         description="Where the ledger is: postgresql://user:password@host/database. A database of"
         " its own, with a role of its own."
     )
 
-    @field_validator("ledger_url", "data_url", check_fields=False)
-    @classmethod
-    def _is_postgres(cls, url: SecretStr) -> SecretStr:
-        try:
-            TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
-        except ValidationError:
-            # From None, and without the value: a URL holds a password.
-            raise ValueError("is not a postgresql:// URL") from None
-        return url
 
-
-class Settings(LedgerSettings):
-    """What it takes to serve."""
+class DataSettings(_Environment):
+    """What it takes to reach the data."""
 
     data_url: SecretStr = Field(
         description="Where the protected data is, as a role that can read the declared tables and"
         " nothing else; see `epsql policy grants`."
     )
+
+
+class PolicySettings(_Environment):
+    """What it takes to know what is served."""
+
     policy: str = Field(
         description="The policy file; or a directory, whose *.toml files are all served; or several"
         " of either with commas between. Each file is one data set."
     )
+
+    def policy_files(self) -> list[Path]:
+        """The files that ``policy`` stands for, in order.
+
+        Raises:
+            SettingsError: it stands for none.
+        """
+        files: list[Path] = []
+        for part in self.policy.split(","):
+            path = Path(part.strip())
+            files += sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        if not files:
+            raise SettingsError("EPSQL_POLICY: there is no *.toml file in this directory")
+        return files
+
+
+class Settings(LedgerSettings, DataSettings, PolicySettings):
+    """What it takes to serve."""
+
     host: str = Field(
         "127.0.0.1", description="Address to listen on. Put TLS in front before it is a public one."
     )
@@ -71,11 +95,11 @@ class Settings(LedgerSettings):
         256 * 1024, ge=1024, le=2**26, description="Largest request body, in bytes."
     )
     sql_characters: int = Field(
-        20_000, ge=100, le=1_000_000, description="Longest SQL text, in characters."
+        16_384, ge=100, le=200_000, description="Longest SQL text, in characters."
     )
-    sql_tokens: int = Field(5_000, ge=10, le=200_000, description="Most tokens in one SQL text.")
+    sql_tokens: int = Field(2_000, ge=10, le=20_000, description="Most tokens in one SQL text.")
     sql_depth: int = Field(
-        64, ge=4, le=200, description="Deepest nesting of parentheses and subqueries in SQL."
+        40, ge=4, le=100, description="Deepest nesting of parentheses and subqueries in SQL."
     )
     queries_per_analyst: int = Field(
         4, ge=1, le=1000, description="How many queries of one analyst may run at once."
@@ -104,37 +128,18 @@ class Settings(LedgerSettings):
         LogLevel.INFO, description="Least severity that is logged: debug, info, warning or error."
     )
 
-    def policy_files(self) -> list[Path]:
-        """The files that ``policy`` stands for, in order.
 
-        Raises:
-            SettingsError: it stands for none.
-        """
-        files: list[Path] = []
-        for part in self.policy.split(","):
-            path = Path(part.strip())
-            files += sorted(path.glob("*.toml")) if path.is_dir() else [path]
-        if not files:
-            raise SettingsError("EPSQL_POLICY: there is no *.toml file in this directory")
-        return files
+Kind = TypeVar("Kind", bound=_Environment)
 
 
-def read_settings() -> Settings:
-    """The settings of the environment.
+def read_settings(kind: type[Kind]) -> Kind:
+    """The settings of one kind, from the environment.
 
     Raises:
         SettingsError: one is missing or wrong. Its value is never in the text.
     """
     try:
-        return Settings()  # type: ignore[call-arg]
-    except ValidationError as error:
-        raise _in_words(error) from None
-
-
-def read_ledger_settings() -> LedgerSettings:
-    """As :func:`read_settings`, for what needs no data."""
-    try:
-        return LedgerSettings()  # type: ignore[call-arg]
+        return kind()
     except ValidationError as error:
         raise _in_words(error) from None
 

@@ -189,13 +189,16 @@ async def _set_cap(
             floor_delta(limits.delta),
             **who,
         )
-    account = await services.ledger.set_cap(
-        None if analyst is None else analyst.id,
-        catalog.dataset,
-        epsilon_cap=None if body.epsilon is None else floor_epsilon(body.epsilon),
-        delta_cap=None if body.delta is None else floor_delta(body.delta),
-        **who,
-    )
+    try:
+        account = await services.ledger.set_cap(
+            None if analyst is None else analyst.id,
+            catalog.dataset,
+            epsilon_cap=None if body.epsilon is None else floor_epsilon(body.epsilon),
+            delta_cap=None if body.delta is None else floor_delta(body.delta),
+            **who,
+        )
+    except ValueError:
+        raise RequestRefused("The cap is larger than the ledger can count.") from None
     return JSONResponse(_account(account, None if analyst is None else analyst.name))
 
 

@@ -57,10 +57,17 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         refused = MethodNotAllowed("This path does not take this method.")
-        return _error_response(request.scope, refused, dict(error.headers or {}))
+        return _error_response(request.scope, refused, {"Allow": _methods(request)})
     return _error_response(
         request.scope, NotFound("There is nothing at this path.", hint="See /docs.")
     )
+
+
+def _methods(request: Request) -> str:
+    """What the path does take, over all routes: starlette's own answer knows the first only."""
+    paths = request.app.openapi()["paths"]
+    here = request.scope["route"].path_format
+    return ", ".join(sorted(method.upper() for method in paths.get(here, {"get": {}})))
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from analyzer.analyze import QueryOptions
 from server.gateway import Question
 from server.replies import quote_json
 from server.web.authentication import AnalystId, security
@@ -51,6 +52,14 @@ class QuestionBody(Body):
         ),
     ] = None
 
+    max_rows_contributed: Annotated[
+        int | None,
+        Field(description="How many rows of one person count within a group, for this query."),
+    ] = None
+    max_groups_contributed: Annotated[
+        int | None, Field(description="In how many groups one person counts, for this query.")
+    ] = None
+
     def question(self) -> Question:
         """As the gateway takes it."""
         return Question(
@@ -60,6 +69,7 @@ class QuestionBody(Body):
             epsilon=self.epsilon,
             delta=self.delta,
             request_id=self.request_id,
+            options=QueryOptions(self.max_rows_contributed, self.max_groups_contributed),
         )
 
 

@@ -1,0 +1,131 @@
+"""The command line: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from migrations import migrate
+from server.cli import main
+from server.settings import Settings
+
+SECRET = "s3cr3t-canary"
+POLICY = """\
+dataset = "clinic"
+"""
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"EPSQL_{name.upper()}", raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def ledger(environment, postgres):
+    url = postgres.fresh(postgres.template("web-ledger", migrate))
+    environment.setenv("EPSQL_LEDGER_URL", url)
+    return url
+
+
+def test_help_teaches_by_example(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert "epsql token new ada" in out
+    assert "curl http://127.0.0.1:" in out
+
+
+def test_help_of_serve_names_every_setting(capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    out = capsys.readouterr().out
+    for name in Settings.model_fields:
+        assert f"EPSQL_{name.upper()}" in out
+
+
+def test_the_command_is_installed_as_a_module_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "server.cli", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.match(r"epsql \S+", done.stdout)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "", "nonsense", "analyst", "analyst add", "token new", "token new ada --admin x",
+        "budget set", "budget set clinic --epsilon x", "budget set clinic --epsilon -1",
+        "budget set clinic --epsilon nan", "budget set clinic --epsilon 1e-9999999",
+        "token new ada --days x",
+    ],
+)  # fmt: skip
+def test_a_line_that_makes_no_sense_exits_with_2(line, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(line.split())
+    assert stopped.value.code == 2
+    assert "usage: epsql" in capsys.readouterr().err
+
+
+def test_what_is_not_set_is_said_in_one_line(environment, capsys):
+    assert main(["migrate"]) == 1
+    assert capsys.readouterr().err == "epsql: EPSQL_LEDGER_URL: is not set\n"
+
+
+@pytest.mark.parametrize("line", ["migrate", "analyst list", "budget show"])
+def test_a_database_that_is_away_is_one_line_without_its_address(environment, capsys, line):
+    environment.setenv("EPSQL_LEDGER_URL", f"postgresql://x:{SECRET}@127.0.0.1:1/none")
+    assert main(line.split()) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r"epsql: .+\n", said.err)
+    assert SECRET not in said.err
+
+
+def test_migrate_makes_the_ledger(environment, postgres, capsys):
+    environment.setenv("EPSQL_LEDGER_URL", postgres.fresh())
+    assert main(["analyst", "list"]) == 1
+    assert main(["migrate"]) == 0
+    assert main(["analyst", "list"]) == 0
+    assert "name" in capsys.readouterr().out
+
+
+def test_a_policy_with_mistakes_is_one_line_each(environment, tmp_path, capsys):
+    policy = tmp_path / "clinic.toml"
+    policy.write_text(POLICY)
+    environment.setenv("EPSQL_DATA_URL", "postgresql://x@127.0.0.1:1/none")
+    assert main(["policy", "check", str(policy)]) == 1
+    assert "clinic.toml:" in capsys.readouterr().err
+
+
+def test_tokens_are_shown_once_and_end_when_revoked(ledger, capsys):
+    assert main(["token", "new", "--admin", "ops", "--days", "7", "--reason", "test"]) == 0
+    said = capsys.readouterr()
+    token = said.out.strip()
+    assert re.fullmatch(r"epsql_[0-9a-f]{16}_\S{43}", token)
+    _, key_id, secret = token.split("_", 2)
+    assert main(["token", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert key_id in listed
+    assert secret not in listed
+    assert main(["token", "revoke", key_id]) == 0
+    assert main(["token", "revoke", "0" * 16]) == 1
+    assert main(["token", "new", "--admin", "ops", "--days", "0"]) == 1
+    assert main(["token", "new", "nobody"]) == 1
+    assert "no analyst named 'nobody'" in capsys.readouterr().err
+
+
+def test_budgets_of_what_is_not_there(ledger, capsys):
+    assert main(["budget", "show"]) == 0
+    assert main(["budget", "show", "none"]) == 1
+    assert main(["budget", "set", "none", "--epsilon", "1"]) == 1
+    assert main(["budget", "set", "none"]) == 1
+    assert capsys.readouterr().err.count("epsql: ") == 3
