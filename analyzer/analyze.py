@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from accountant.losses import Loss
@@ -18,11 +17,21 @@ from analyzer.describe import describe
 from analyzer.emit import exact_statement
 from analyzer.expressions import Aggregate, Expr, walk
 from analyzer.finish import finish_statement, value_of
-from analyzer.keys import Keys, keys_of, rows_limit
+from analyzer.keys import Keys, bounds_of, keys_of
 from analyzer.lexical import TextLimits
-from analyzer.measures import Count, Measure, decimal, measure
+from analyzer.measures import (
+    Bounds,
+    Count,
+    Mean,
+    Measure,
+    People,
+    Sum,
+    decimal,
+    measure,
+    people,
+)
 from analyzer.parse import parse
-from analyzer.plan import Draw, OutputColumn, PrivatePlan, Statement
+from analyzer.plan import Draw, OutputColumn, PrivatePlan, QueryOptions, Statement
 from analyzer.refusals import BadArgument, PrivateKeys
 from analyzer.relation import Query
 from analyzer.types import Type
@@ -30,18 +39,9 @@ from mechanisms.calibration import (
     Calibration,
     CannotCalibrate,
     KeySelection,
-    Sensitivity,
     calibrate,
     error_bar,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QueryOptions:
-    """What an analyst may set for one query besides the loss."""
-
-    max_rows_contributed: int | None = None
-    max_groups_contributed: int | None = None
 
 
 def analyze(
@@ -69,19 +69,19 @@ def analyze(
     ask, options = ask or catalog.default_ask, options or QueryOptions()
     _check(ask, catalog, options)
     query = bind(parse(sql, limits), catalog, parameters)
-    one_row = query.owned.rows == 1
-    cap = 1 if one_row else options.max_rows_contributed or rows_limit(query, catalog)
-    keys = keys_of(query, catalog, options.max_groups_contributed, one_row)
-    aggregates = _aggregates(query)
-    measures = _distinct([measure(a, cap) for a in aggregates])
+    keys = keys_of(query, catalog)
+    bounds = bounds_of(query, keys, catalog, options)
+    of = {aggregate: measure(aggregate, bounds) for aggregate in _aggregates(query)}
+    # Equal measures get one draw: asking twice in one query costs nothing and tells nothing.
+    measures = list(dict.fromkeys(of.values()))
     selection: int | None = None
     if not keys.public:
-        people = Count(None, 1)
-        measures = _distinct([*measures, people])
-        selection = measures.index(people)
-    calibration = _calibrate(measures, keys, selection, ask, catalog)
-    draws = _draws(measures, keys, calibration)
-    return _plan(query, keys, aggregates, measures, draws, calibration, selection, catalog, cap)
+        units = people(None, bounds)
+        measures = list(dict.fromkeys([*measures, units]))
+        selection = measures.index(units)
+    calibration = _calibrate(measures, bounds, selection, ask, catalog)
+    draws = _draws(measures, calibration)
+    return _plan(query, keys, bounds, of, measures, draws, calibration, selection, catalog)
 
 
 def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
@@ -109,13 +109,12 @@ def _aggregates(query: Query) -> list[Aggregate]:
     return list(dict.fromkeys(e for e in found if isinstance(e, Aggregate)))
 
 
-def _distinct(measures: Sequence[Measure]) -> list[Measure]:
-    """Equal measures get one draw: asking twice in one query costs nothing and tells nothing."""
-    return list(dict.fromkeys(measures))
-
-
 def _calibrate(
-    measures: Sequence[Measure], keys: Keys, selection: int | None, ask: Ask, catalog: Catalog
+    measures: Sequence[Measure],
+    bounds: Bounds,
+    selection: int | None,
+    ask: Ask,
+    catalog: Catalog,
 ) -> Calibration:
     if not measures:
         # Public keys alone: nothing of the data leaves.
@@ -127,10 +126,10 @@ def _calibrate(
         )
     try:
         return calibrate(
-            [m.sensitivity(keys.max_groups) for m in measures],
+            [m.sensitivity for m in measures],
             epsilon=ask.epsilon,
             delta=ask.delta,
-            keys=None if selection is None else KeySelection(selection, keys.max_groups),
+            keys=None if selection is None else KeySelection(selection, bounds.max_groups),
             min_scale=catalog.min_error_scale,
         )
     except CannotCalibrate as error:
@@ -139,42 +138,48 @@ def _calibrate(
         ) from None
 
 
-def _draws(measures: Sequence[Measure], keys: Keys, calibration: Calibration) -> tuple[Draw, ...]:
+def _draws(measures: Sequence[Measure], calibration: Calibration) -> tuple[Draw, ...]:
     draws, first = [], 0
     for one, noise in zip(measures, calibration.noises, strict=True):
-        sensitivity: Sensitivity = one.sensitivity(keys.max_groups)
         cells = tuple(range(first, first + one.cells))
-        draws.append(Draw(_label(one), cells, sensitivity, noise, one.tick, error_bar(noise)))
+        draws.append(Draw(_label(one), cells, one.sensitivity, noise, one.tick, error_bar(noise)))
         first += one.cells
     return tuple(draws)
 
 
 def _label(one: Measure) -> str:
     inside = "*" if one.argument is None else describe(one.argument)
-    if isinstance(one, Count):
-        people = one.cap == 1 and one.argument is None
-        return "count of people" if people else f"count({inside})"
-    return f"{type(one).__name__.lower().replace('mean', 'avg')}({inside})"
+    match one:
+        case Count():
+            return f"count({inside})"
+        case People():
+            return "number of people" if one.argument is None else f"people with {inside}"
+        case Sum():
+            return f"sum({inside})"
+        case Mean():
+            return f"avg({inside})"
 
 
 def _plan(
     query: Query,
     keys: Keys,
-    aggregates: Sequence[Aggregate],
+    bounds: Bounds,
+    of: dict[Aggregate, Measure],
     measures: Sequence[Measure],
     draws: tuple[Draw, ...],
     calibration: Calibration,
     selection: int | None,
     catalog: Catalog,
-    cap: int,
 ) -> PrivatePlan:
-    of = {a: measures.index(measure(a, cap)) for a in aggregates}
-    values: dict[Expr, Expr] = {a: value_of(measures[i], draws[i].cells[0]) for a, i in of.items()}
+    index = {aggregate: measures.index(one) for aggregate, one in of.items()}
+    values: dict[Expr, Expr] = {
+        aggregate: value_of(measures[i], draws[i].cells[0]) for aggregate, i in index.items()
+    }
     key_types = tuple(_key_type(key) for key in keys.expressions)
     bars = [draw.error_bar for draw in draws for _ in draw.cells]
-    exact = exact_statement(query, keys, measures, dict(catalog.tables))
+    exact = exact_statement(query, keys, bounds, measures, dict(catalog.tables))
     finish = finish_statement(query, key_types, bars, values)
-    columns = tuple(_column(name, e, of) for name, e in query.outputs)
+    columns = tuple(_column(name, e, index) for name, e in query.outputs)
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
@@ -188,7 +193,7 @@ def _plan(
         columns=columns,
         events=calibration.events,
         loss=calibration.loss,
-        notices=_notices(query, keys, measures, calibration, cap),
+        notices=_notices(keys, bounds, measures, calibration),
         digest=_digest(catalog, exact, finish, calibration),
     )
 
@@ -203,15 +208,19 @@ def _column(name: str, expression: Expr, of: dict[Aggregate, int]) -> OutputColu
 
 
 def _notices(
-    query: Query, keys: Keys, measures: Sequence[Measure], calibration: Calibration, cap: int
+    keys: Keys, bounds: Bounds, measures: Sequence[Measure], calibration: Calibration
 ) -> tuple[str, ...]:
     found = []
-    if query.owned.rows != 1:
-        found.append(f"Each person counts with at most {cap} rows in a group.")
-    if keys.select_groups:
-        found.append(f"Each person counts in at most {keys.max_groups} groups.")
+    if any(not isinstance(one, People) for one in measures) and not bounds.one_row:
+        found.append(
+            f"Each person counts with at most {bounds.max_rows} rows; more are weighted down."
+        )
+    if any(isinstance(one, People) for one in measures) and (
+        keys.possible is None or keys.possible > bounds.max_groups
+    ):
+        found.append(f"Each person counts in at most {bounds.max_groups} groups.")
     for one in measures:
-        if not isinstance(one, Count):
+        if isinstance(one, Sum | Mean):
             low, high = (decimal(b * one.tick) for b in (one.lower, one.upper))
             found.append(f"In {_label(one)}, values are kept between {low:f} and {high:f}.")
     if calibration.threshold is not None:
@@ -225,11 +234,10 @@ def _notices(
 
 
 def _digest(catalog: Catalog, exact: Statement, finish: Statement, calibration: Calibration) -> str:
-    """What makes two questions the same: the SQL that runs, its parameters, the noise, the policy."""
+    """What makes two questions the same: the SQL that runs, its parameters, the noise, the
+    policy."""
     parts: list[object] = [catalog.dataset, catalog.version, exact.sql, finish.sql]
     parts += [repr(p) for p in (*exact.parameters, *finish.parameters)]
     parts += [[n.kind.value, str(Fraction(n.scale))] for n in calibration.noises]
     parts.append(calibration.threshold)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -12,19 +12,17 @@ from analyzer.bind_relations import RelationBinder
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions.base import coerce
-from analyzer.parse import given, only, position_of, spoken
+from analyzer.parse import given, only, position_of
 from analyzer.ranges import limited
 from analyzer.refusals import (
     BadArgument,
     PrivateKeys,
-    Refusal,
     RowsRefused,
-    SyntaxRefused,
     Unsupported,
     WrongGrouping,
     WrongType,
 )
-from analyzer.relation import Query, Relation, SortKey
+from analyzer.relation import Query, SortKey
 from analyzer.scope import Scope, name_of
 from analyzer.types import Type
 
@@ -82,7 +80,9 @@ class _QueryBinder:
             offset=_count(tree.args.get("offset"), "OFFSET") or 0,
         )
 
-    def _key_nodes(self, tree: exp.Select, items: list[_Item], scope: Scope) -> list[exp.Expression]:
+    def _key_nodes(
+        self, tree: exp.Select, items: list[_Item], scope: Scope
+    ) -> list[exp.Expression]:
         """What is grouped by: columns and expressions, ordinals and aliases looked up."""
         distinct, group = tree.args.get("distinct"), tree.args.get("group")
         if distinct is not None:
@@ -113,11 +113,17 @@ class _QueryBinder:
     ) -> None:
         """Refuse what would return rows of protected tables."""
         having = tree.args.get("having")
-        if nodes or any(_aggregates(item.node) for item in items) or (having and _aggregates(having)):
+        if (
+            nodes
+            or any(_aggregates(item.node) for item in items)
+            or (having and _aggregates(having))
+        ):
             for item in items:
                 star = item.node if isinstance(item.node, exp.Star) else item.node.this
                 if isinstance(item.node, exp.Star | exp.Column) and isinstance(star, exp.Star):
-                    raise WrongGrouping("A star cannot stand beside aggregates.", position=position_of(item.node))
+                    raise WrongGrouping(
+                        "A star cannot stand beside aggregates.", position=position_of(item.node)
+                    )
             return
         for item in items:
             if item.node.find(exp.Star) is None:
@@ -233,7 +239,9 @@ def _count(node: exp.Expression | None, name: str) -> int | None:
     only(node, "expression")
     value = node.expression
     if not isinstance(value, exp.Literal) or not str(value.this).isdigit():
-        raise Unsupported(f"{name} takes a constant, non-negative integer.", position=position_of(node))
+        raise Unsupported(
+            f"{name} takes a constant, non-negative integer.", position=position_of(node)
+        )
     if int(str(value.this)) >= 2**31:
         raise BadArgument(f"{name} is too large.", position=position_of(node))
     return int(str(value.this))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlglot import exp
 
 from analyzer.catalog import Scalar
-from analyzer.expressions import Aggregate, Constant, Expr, Facts
+from analyzer.expressions import Aggregate, Expr, Facts
 from analyzer.functions import FUNCTIONS, build
 from analyzer.functions.base import coerce, constant
 from analyzer.functions.casts import build_cast
@@ -140,14 +140,16 @@ class ExpressionBinder:
         qualifier = name_of(node.args["table"]) if node.args.get("table") else None
         return self.scope.column(name_of(node.this), qualifier, position_of(node))
 
-    def aggregate(self, node: exp.Expression) -> Expr:
+    def aggregate(self, _: exp.Expression) -> Expr:
         raise WrongGrouping(
             f"Aggregates are not allowed in {self.place}.",
             hint="Filter on aggregates with HAVING.",
         )
 
     def _unknown(self, node: exp.Expression) -> Expr:
-        if isinstance(node, exp.Subquery | exp.Select | exp.Exists | exp.Any | exp.All | exp.SetOperation):
+        if isinstance(
+            node, exp.Subquery | exp.Select | exp.Exists | exp.Any | exp.All | exp.SetOperation
+        ):
             raise UnboundedInfluence(
                 "A subquery cannot stand inside an expression.",
                 detail="Its answer would be about everybody's rows at once, without noise.",
@@ -177,23 +179,23 @@ class ExpressionBinder:
 
     # One method for each syntax node that is more than a name and arguments.
 
-    def _paren(self, node: exp.Expression) -> Expr:
+    def on_paren(self, node: exp.Expression) -> Expr:
         only(node, "this")
         return self.bind(node.this)
 
-    def _literal(self, node: exp.Expression) -> Expr:
+    def on_literal(self, node: exp.Expression) -> Expr:
         text = str(node.this)
         if node.args.get("is_string"):
             return constant(text, untyped=True)
         return constant(int(text) if text.isdigit() else Decimal(text))
 
-    def _boolean(self, node: exp.Expression) -> Expr:
+    def on_boolean(self, node: exp.Expression) -> Expr:
         return constant(bool(node.this))
 
-    def _null(self, _: exp.Expression) -> Expr:
+    def on_null(self, _: exp.Expression) -> Expr:
         return constant(None, Type.TEXT, untyped=True)
 
-    def _parameter(self, node: exp.Expression) -> Expr:
+    def on_parameter(self, node: exp.Expression) -> Expr:
         only(node, "this")
         index = str(node.this.this) if isinstance(node.this, exp.Literal) else ""
         if not index.isdigit() or not 1 <= int(index) <= len(self.parameters):
@@ -202,9 +204,13 @@ class ExpressionBinder:
                 hint=f"{len(self.parameters)} parameters were sent.",
             )
         value = self.parameters[int(index) - 1]
-        return constant(value, Type.TEXT if value is None else None, untyped=value is None or isinstance(value, str))
+        return constant(
+            value,
+            Type.TEXT if value is None else None,
+            untyped=value is None or isinstance(value, str),
+        )
 
-    def _is(self, node: exp.Expression) -> Expr:
+    def on_is(self, node: exp.Expression) -> Expr:
         only(node, "this", "expression", "negate")
         what, subject = node.expression, self.bind(node.this)
         if isinstance(what, exp.Null):
@@ -214,12 +220,12 @@ class ExpressionBinder:
         truth = build("is true" if what.this else "is false", [subject])
         return build("not", [truth]) if node.args.get("negate") else truth
 
-    def _between(self, node: exp.Expression) -> Expr:
+    def on_between(self, node: exp.Expression) -> Expr:
         only(node, "this", "low", "high")
         low, value, high = (self.bind(node.args[a]) for a in ("low", "this", "high"))
         return build("and", [build(">=", [value, low]), build("<=", [value, high])])
 
-    def _in(self, node: exp.Expression) -> Expr:
+    def on_in(self, node: exp.Expression) -> Expr:
         if node.args.get("query"):
             self._unknown(exp.Subquery())
         only(node, "this", "expressions")
@@ -227,10 +233,10 @@ class ExpressionBinder:
         choices = [build("=", [value, self.bind(e)]) for e in node.expressions]
         return choices[0] if len(choices) == 1 else build("or", choices)
 
-    def _escape(self, node: exp.Expression) -> Expr:
+    def on_escape(self, _: exp.Expression) -> Expr:
         raise Unsupported("LIKE ... ESCAPE is not supported.", hint="Escape with a backslash.")
 
-    def _case(self, node: exp.Expression) -> Expr:
+    def on_case(self, node: exp.Expression) -> Expr:
         only(node, "this", "ifs", "default")
         subject = self.bind(node.this) if node.this else None
         args: list[Expr] = []
@@ -243,7 +249,7 @@ class ExpressionBinder:
         args.append(self.bind(default) if default else constant(None, Type.TEXT, untyped=True))
         return build("case", args)
 
-    def _cast(self, node: exp.Expression) -> Expr:
+    def on_cast(self, node: exp.Expression) -> Expr:
         only(node, "this", "to")
         target = node.args["to"]
         kind = _TYPES.get(getattr(target.this, "name", ""))
@@ -257,18 +263,20 @@ class ExpressionBinder:
             raise Unsupported("A text type takes no length here.", hint="Write left(x, 10).")
         return build_cast(self.bind(node.this), kind)
 
-    def _rounding(self, node: exp.Expression) -> Expr:
+    def on_rounding(self, node: exp.Expression) -> Expr:
         only(node, "this", "decimals")
         decimals = node.args.get("decimals")
         arguments = [self.bind(n) for n in (node.this, decimals) if n is not None]
         return build(_ROUNDING[type(node)], arguments)
 
-    def _trim(self, node: exp.Expression) -> Expr:
+    def on_trim(self, node: exp.Expression) -> Expr:
         only(node, "this", "position")
-        name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or ""), "btrim")
+        name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
+            str(node.args.get("position") or ""), "btrim"
+        )
         return build(name, [self.bind(node.this)])
 
-    def _anonymous(self, node: exp.Expression) -> Expr:
+    def on_anonymous(self, node: exp.Expression) -> Expr:
         name = str(node.this).lower()
         if name not in ("btrim", "ceiling"):
             return self._unknown(node)
@@ -281,22 +289,24 @@ _MARKS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.DPipe: ("safe",),
 }
 _SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression], Expr]] = {
-    exp.Paren: ExpressionBinder._paren,
-    exp.Literal: ExpressionBinder._literal,
-    exp.Boolean: ExpressionBinder._boolean,
-    exp.Null: ExpressionBinder._null,
-    exp.Parameter: ExpressionBinder._parameter,
-    exp.Is: ExpressionBinder._is,
-    exp.Between: ExpressionBinder._between,
-    exp.In: ExpressionBinder._in,
-    exp.Escape: ExpressionBinder._escape,
-    exp.Case: ExpressionBinder._case,
-    exp.Cast: ExpressionBinder._cast,
-    exp.Trim: ExpressionBinder._trim,
-    exp.Anonymous: ExpressionBinder._anonymous,
-    **dict.fromkeys(_ROUNDING, ExpressionBinder._rounding),
+    exp.Paren: ExpressionBinder.on_paren,
+    exp.Literal: ExpressionBinder.on_literal,
+    exp.Boolean: ExpressionBinder.on_boolean,
+    exp.Null: ExpressionBinder.on_null,
+    exp.Parameter: ExpressionBinder.on_parameter,
+    exp.Is: ExpressionBinder.on_is,
+    exp.Between: ExpressionBinder.on_between,
+    exp.In: ExpressionBinder.on_in,
+    exp.Escape: ExpressionBinder.on_escape,
+    exp.Case: ExpressionBinder.on_case,
+    exp.Cast: ExpressionBinder.on_cast,
+    exp.Trim: ExpressionBinder.on_trim,
+    exp.Anonymous: ExpressionBinder.on_anonymous,
+    **dict.fromkeys(_ROUNDING, ExpressionBinder.on_rounding),
 }
-_KNOWN_AGGREGATES = frozenset({"mode", "regr_slope", "regr_intercept", "every", "bit_or", "bit_and"})
+_KNOWN_AGGREGATES = frozenset(
+    {"mode", "regr_slope", "regr_intercept", "every", "bit_or", "bit_and"}
+)
 
 
 def _function_name(node: exp.Expression) -> str:
@@ -314,7 +324,9 @@ class GroupBinder(ExpressionBinder):
     :class:`Aggregate`; any other column is refused.
     """
 
-    def __init__(self, rows: ExpressionBinder, keys: Sequence[Expr], key_refs: Sequence[Expr]) -> None:
+    def __init__(
+        self, rows: ExpressionBinder, keys: Sequence[Expr], key_refs: Sequence[Expr]
+    ) -> None:
         super().__init__(rows.scope, rows.parameters, "this place")
         self.rows = rows
         self.keys = keys
@@ -359,10 +371,10 @@ class GroupBinder(ExpressionBinder):
             holds = ExpressionBinder(self.rows.scope, self.parameters, "FILTER").bind(condition)
             argument = build("case", [holds, argument or constant(1), constant(None, untyped=True)])
         if isinstance(node, exp.Count):
-            return self._count(argument, distinct, condition is not None)
-        return self._total(node, argument, distinct)
+            return self._count(argument, distinct=distinct, filtered=condition is not None)
+        return self._total(node, argument, distinct=distinct)
 
-    def _count(self, argument: Expr | None, distinct: bool, filtered: bool) -> Expr:
+    def _count(self, argument: Expr | None, *, distinct: bool, filtered: bool) -> Expr:
         kind = "count"
         if argument is not None and not argument.nullable and not distinct:
             argument = None
@@ -379,7 +391,7 @@ class GroupBinder(ExpressionBinder):
                 argument = None
         return _aggregate(kind, argument, Type.INT8)
 
-    def _total(self, node: exp.Expression, argument: Expr | None, distinct: bool) -> Expr:
+    def _total(self, node: exp.Expression, argument: Expr | None, *, distinct: bool) -> Expr:
         name = "sum" if isinstance(node, exp.Sum) else "avg"
         if argument is None:
             raise WrongType(f"{name} takes a number, not *.")

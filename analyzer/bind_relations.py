@@ -16,7 +16,6 @@ from analyzer.functions.base import coerce
 from analyzer.parse import only, position_of, spoken
 from analyzer.ranges import column_facts
 from analyzer.refusals import (
-    RowsRefused,
     SyntaxRefused,
     TooComplex,
     UnboundedInfluence,
@@ -110,7 +109,9 @@ class RelationBinder:
         if not isinstance(node.this, exp.Identifier):
             from analyzer.refusals import UnknownFunction
 
-            raise UnknownFunction("Functions in FROM are not supported.", position=position_of(node))
+            raise UnknownFunction(
+                "Functions in FROM are not supported.", position=position_of(node)
+            )
         only(node, "this", "db", "alias")
         name, alias = name_of(node.this), node.args.get("alias")
         if node.args.get("db") is None and name in ctes:
@@ -138,16 +139,22 @@ class RelationBinder:
         alias = f"t{self.count - 1}"
         per_unit = rows_per_unit(table) == 1
         key = self.catalog.tables[self.catalog.unit.table].columns[self.catalog.unit.key]
-        owner_name = "owner" if len(table.path) > 1 else (table.path[0].column if table.path else key.name)
+        owner_name = (
+            "owner" if len(table.path) > 1 else (table.path[0].column if table.path else key.name)
+        )
         owner: Ref | None = None
         fields = []
         for column in table.columns.values():
             facts = column_facts(column, protected=table.protected)
             if not table.protected:
-                facts = replace(facts, domain=ValuesFrom(table.name, column.name), total_domain=True)
+                facts = replace(
+                    facts, domain=ValuesFrom(table.name, column.name), total_domain=True
+                )
             is_owner = table.protected and len(table.path) < 2 and column.name == owner_name
             facts = replace(facts, per_unit=per_unit or is_owner, owner=is_owner)
-            ref = Ref(alias, column.name, column.type, column.nullable, facts, (table.name, column.name))
+            ref = Ref(
+                alias, column.name, column.type, column.nullable, facts, (table.name, column.name)
+            )
             fields.append((column.name, ref))
             owner = ref if is_owner else owner
         if table.protected and owner is None:
@@ -161,7 +168,9 @@ class RelationBinder:
         only(alias, "this", "columns")
         names = [name_of(c) for c in alias.args.get("columns") or []]
         if len(names) > len(entry.fields):
-            raise UnknownColumn("The alias names more columns than there are.", position=position_of(alias))
+            raise UnknownColumn(
+                "The alias names more columns than there are.", position=position_of(alias)
+            )
         labels = [*names, *(label for label, _ in entry.fields[len(names) :])]
         refs = [ref for _, ref in entry.fields]
         return Entry(name_of(alias.this), tuple(zip(labels, refs, strict=True)))
@@ -172,7 +181,8 @@ class RelationBinder:
         """A subquery: rows in, rows out, each with its owner."""
         if not isinstance(tree, exp.Select):
             raise Unsupported(
-                f"{spoken(tree)} is not supported in a subquery.", position=position_of(tree) or position
+                f"{spoken(tree)} is not supported in a subquery.",
+                position=position_of(tree) or position,
             )
         if alias is None:
             raise SyntaxRefused("A subquery in FROM needs an alias.", position=position)
@@ -196,11 +206,15 @@ class RelationBinder:
         rows = ExpressionBinder(scope, self.parameters, "a subquery's select list")
         for item in tree.expressions:
             node = _inner(item)
-            if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+            if isinstance(node, exp.Star) or (
+                isinstance(node, exp.Column) and isinstance(node.this, exp.Star)
+            ):
                 if isinstance(node, exp.Star):
                     only(node)
                 qualifier = node.args.get("table") if isinstance(node, exp.Column) else None
-                for label, ref in scope.stars(name_of(qualifier) if qualifier else None, position_of(node)):
+                for label, ref in scope.stars(
+                    name_of(qualifier) if qualifier else None, position_of(node)
+                ):
                     labels.append(label)
                     columns.append(ref)
             else:
@@ -242,11 +256,11 @@ class RelationBinder:
             raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
         whole = len(conjuncts(on)) == 1
         if side == "LEFT":
-            entries = (*scope.entries, _padded(entry, whole))
+            entries = (*scope.entries, _padded(entry, whole=whole))
             return Join(True, left, right, on), Scope(entries, merged)
-        entries = (*(_padded(e, whole) for e in scope.entries), entry)
+        entries = (*(_padded(e, whole=whole) for e in scope.entries), entry)
         used = {name_of(i) for i in node.args.get("using") or []}
-        merged = {name: e if name in used else _pad(e, whole) for name, e in merged.items()}
+        merged = {name: e if name in used else _pad(e, whole=whole) for name, e in merged.items()}
         return Join(True, right, left, on), Scope(entries, merged)
 
     def _unknown_table(self, name: str, position: int | None) -> UnknownTable:
@@ -256,13 +270,13 @@ class RelationBinder:
         return UnknownTable(f'There is no table "{name}".', hint=hint, position=position)
 
 
-def _padded(entry: Entry, whole: bool) -> Entry:
+def _padded(entry: Entry, *, whole: bool) -> Entry:
     """The columns of a side that a left join fills with NULL where nothing matches. A column that
     was one value for each unit stays so only where all of a unit's rows match alike."""
-    return Entry(entry.name, tuple((label, _pad(ref, whole)) for label, ref in entry.fields))
+    return Entry(entry.name, tuple((label, _pad(ref, whole=whole)) for label, ref in entry.fields))
 
 
-def _pad(ref: Ref, whole: bool) -> Ref:
+def _pad(ref: Ref, *, whole: bool) -> Ref:
     facts = replace(ref.facts, per_unit=ref.facts.per_unit and whole)
     return replace(ref, nullable=True, facts=facts)
 
@@ -290,5 +304,3 @@ def _refuse_grouping(tree: exp.Select) -> None:
                 hint=f"Move {clause.upper()} to the outer query, where it works on noisy values.",
                 position=position_of(tree.args[clause]),
             )
-
-

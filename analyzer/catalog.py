@@ -57,7 +57,8 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One declared table. ``name`` is what analysts write; ``schema.relation`` is where it lives."""
+    """One declared table. ``name`` is what analysts write; ``schema.relation`` is where it
+    lives."""
 
     name: str
     schema: str

@@ -19,7 +19,9 @@ def describe(expression: Expr) -> str:
     if name == "neg":
         return f"-{parts[0]}"
     if name == "case":
-        whens = " ".join(f"when {a} then {b}" for a, b in zip(parts[:-1:2], parts[1:-1:2], strict=True))
+        whens = " ".join(
+            f"when {a} then {b}" for a, b in zip(parts[:-1:2], parts[1:-1:2], strict=True)
+        )
         return f"case {whens} else {parts[-1]} end"
     if not name[0].isalpha() or name in ("and", "or", "like", "ilike") or "DISTINCT" in name:
         return f" {name.lower()} ".join(parts)

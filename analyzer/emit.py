@@ -1,8 +1,8 @@
 """The plan as SQL: our own text, printed from the typed form and from nothing else.
 
-Every operation stands in its own parentheses, every name is quoted and qualified by an alias of ours,
-every constant of the analyst or the policy is a parameter inside a CAST. Integers that epsql computed
-itself stand in the text.
+Every operation stands in its own parentheses, every name is quoted and qualified by an alias of
+ours, every constant of the analyst or the policy is a parameter inside a CAST. Integers that epsql
+computed itself stand in the text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from analyzer.expressions import Aggregate, Constant, Expr, Ref
 from analyzer.functions import render
 from analyzer.functions.base import as_type
 from analyzer.keys import Keys
-from analyzer.measures import Count, Mean, Measure, Sum, decimal
+from analyzer.measures import Bounds, Count, Mean, Measure, People, Sum, decimal
 from analyzer.plan import SELECTION_KEY, Parameter, Statement
 from analyzer.relation import Derived, Join, Query, Relation, Scan
 from analyzer.types import Type
@@ -33,7 +33,7 @@ class Printer:
         self.first = first_parameter
         self.parameters: list[Parameter] = []
 
-    def parameter(self, value: Scalar | None | object, type_name: str) -> str:
+    def parameter(self, value: Scalar | object | None, type_name: str) -> str:
         self.parameters.append(value)  # type: ignore[arg-type]
         return f"CAST(${self.first + len(self.parameters) - 1} AS {type_name})"
 
@@ -85,24 +85,28 @@ def _relation_name(table: Table) -> str:
 
 
 def exact_statement(
-    query: Query, keys: Keys, measures: Sequence[Measure], tables: dict[str, Table]
+    query: Query,
+    keys: Keys,
+    bounds: Bounds,
+    measures: Sequence[Measure],
+    tables: dict[str, Table],
 ) -> Statement:
     """The SQL that runs on protected data: rows, contributions bounded per unit, sums per group.
 
     Three layers. ``rows`` has the owner, the keys and the arguments of every row that counts.
-    ``parts`` has what each unit contributes to each of its groups, bounded. The outermost adds the parts
-    up, together with a zero for every public key, so that public keys all appear.
+    ``parts`` has what each unit contributes to each of its groups, bounded. The outermost adds the
+    parts up, together with a zero for every public key, so that public keys all appear.
     """
     printer = Printer(tables)
     arguments = _arguments(measures)
     cells = sum(m.cells for m in measures)
     key_names = [f"k{i}" for i in range(len(keys.expressions))]
     rows = _rows(printer, query, keys, arguments)
-    parts = _parts(printer, query, keys, measures, arguments, rows)
+    parts = _parts(printer, keys, bounds, measures, arguments, rows)
     cell_names = [f"c{i}" for i in range(cells)]
     listed = ", ".join([*key_names, *cell_names])
     if keys.public:
-        parts += f"\nUNION ALL\n{_zeros(printer, keys, cells, tables)}"
+        parts += f"\nUNION ALL\n{_zeros(printer, keys, cells)}"
     sums = ", ".join([*key_names, *(f"sum(u.{c}) AS {c}" for c in cell_names)])
     text = f"SELECT {sums or '1 AS nothing'}\nFROM (\n{parts}\n) AS u ({listed or 'nothing'})"
     if key_names:
@@ -183,7 +187,7 @@ def _public_values(printer: Printer, key: Expr, domain: ValuesFrom) -> str:
     )
 
 
-def _zeros(printer: Printer, keys: Keys, cells: int, tables: dict[str, Table]) -> str:
+def _zeros(printer: Printer, keys: Keys, cells: int) -> str:
     """One row of zeros for every combination of public keys; one row without keys."""
     sources = []
     for i, key in enumerate(keys.expressions):
@@ -207,61 +211,136 @@ def _zeros(printer: Printer, keys: Keys, cells: int, tables: dict[str, Table]) -
 
 def _parts(
     printer: Printer,
-    query: Query,
     keys: Keys,
+    bounds: Bounds,
     measures: Sequence[Measure],
     arguments: Sequence[Expr],
     rows: str,
 ) -> str:
     """What each unit contributes to each group, bounded in rows, groups and values."""
     names = [f"k{i}" for i in range(len(keys.expressions))]
-    one_row = query.owned.rows == 1
-    cells: list[str] = []
+    inputs = [None if m.argument is None else f"r.v{arguments.index(m.argument)}" for m in measures]
+    listed = [f"r.{name}" for name in names]
+    if bounds.one_row:
+        cells = [c for m, name in zip(measures, inputs, strict=True) for c in _row_cells(m, name)]
+        return f"{_select([*listed, *_numbered(cells)])} FROM (\n{rows}\n) AS r"
+    totals = [c for m, name in zip(measures, inputs, strict=True) for c in _totals(m, name)]
+    grouping = ", ".join(["r.owner", *listed])
+    if bounds.one_group:
+        # One group a unit: its totals are all there is of it, and are bounded on the spot.
+        cells = _bounded(measures, totals, [_norm(m, t) for m, t in _split(measures, totals)])
+        columns = _select([*listed, *_numbered(cells)])
+        return f"{columns} FROM (\n{rows}\n) AS r GROUP BY {grouping}"
+    columns = _select(["r.owner", *listed, *_numbered(totals)])
+    pairs = f"{columns} FROM (\n{rows}\n) AS r GROUP BY {grouping}"
+    chosen = _chosen(printer, keys, bounds, measures, names)
+    if chosen is not None:
+        pairs = f"SELECT b.*, {chosen} AS pick FROM (\n{pairs}\n) AS b"
+        if not keys.public:
+            pairs = f"SELECT * FROM (\n{pairs}\n) AS p WHERE p.pick <= {bounds.max_groups}"
+    return _scaled(measures, names, pairs, bounds, picked=chosen is not None and keys.public)
+
+
+def _select(columns: Sequence[str]) -> str:
+    return f"SELECT {', '.join(columns) or '1'}"
+
+
+def _numbered(cells: Sequence[str]) -> list[str]:
+    return [f"{text} AS c{i}" for i, text in enumerate(cells)]
+
+
+def _split(measures: Sequence[Measure], cells: Sequence[str]) -> list[tuple[Measure, list[str]]]:
+    """Each measure with its own cells."""
+    found, first = [], 0
     for measure in measures:
-        index = arguments.index(measure.argument) if measure.argument is not None else None
-        name = None if index is None else f"r.v{index}"
-        cells += _one_row_cells(measure, name) if one_row else _unit_cells(measure, name)
-    columns = [*(f"r.{n}" for n in names), *(f"{c} AS c{i}" for i, c in enumerate(cells))]
-    if one_row:
-        return f"SELECT {', '.join(columns) or '1'} FROM (\n{rows}\n) AS r"
-    grouping = ", ".join(["r.owner", *(f"r.{n}" for n in names)])
-    if not keys.select_groups:
-        return f"SELECT {', '.join(columns) or '1'} FROM (\n{rows}\n) AS r GROUP BY {grouping}"
+        found.append((measure, list(cells[first : first + measure.cells])))
+        first += measure.cells
+    return found
+
+
+def _chosen(
+    printer: Printer, keys: Keys, bounds: Bounds, measures: Sequence[Measure], names: list[str]
+) -> str | None:
+    """The rank of a group among its unit's groups, where a unit may count in some of them only.
+
+    Which ones depends on that unit alone: a keyed hash of its own owner and keys, ties broken by
+    the keys. The choices of all other units are the same with and without it.
+    """
+    enough = keys.possible is not None and keys.possible <= bounds.max_groups
+    if enough or not any(isinstance(m, People) for m in measures):
+        return None
     secret = printer.parameter(SELECTION_KEY, "bigint")
-    # Which groups of a unit count depends on that unit alone: a keyed hash of its own owner and
-    # keys, ties broken by the keys. Other units' choices stay the same with or without it.
-    order = ", ".join([f"hash_record_extended(ROW({grouping}), {secret})", *(f"r.{n}" for n in names)])
-    columns.append(f"row_number() OVER (PARTITION BY r.owner ORDER BY {order}) AS pick")
-    inner = f"SELECT {', '.join(columns)} FROM (\n{rows}\n) AS r GROUP BY {grouping}"
-    kept = ", ".join([*names, *(f"c{i}" for i in range(len(cells)))])
-    return f"SELECT {kept} FROM (\n{inner}\n) AS b WHERE b.pick <= {keys.max_groups}"
+    own = ", ".join(f"b.{name}" for name in ("owner", *names))
+    ties = "".join(f", b.{name}" for name in names)
+    order = f"hash_record_extended(ROW({own}), {secret}){ties}"
+    return f"row_number() OVER (PARTITION BY b.owner ORDER BY {order})"
 
 
-def _one_row_cells(measure: Measure, name: str | None) -> list[str]:
+def _scaled(
+    measures: Sequence[Measure], names: list[str], pairs: str, bounds: Bounds, *, picked: bool
+) -> str:
+    """The pairs with every measure's norm over the unit's groups held to its limit."""
+    cells = [f"q.c{i}" for i in range(sum(m.cells for m in measures))]
+    norms, sums = [], []
+    for i, (measure, own) in enumerate(_split(measures, cells)):
+        norms.append(f"n.n{i}")
+        if not isinstance(measure, People):
+            sums.append(f"sum({_norm(measure, own)}) OVER (PARTITION BY q.owner) AS n{i}")
+    inner = f"SELECT {', '.join(['q.*', *sums])} FROM (\n{pairs}\n) AS q"
+    outer = [c.replace("q.", "n.") for c in cells]
+    bounded = _bounded(measures, outer, norms)
+    if picked:
+        for i, (measure, _) in enumerate(_split(measures, cells)):
+            if isinstance(measure, People):
+                at = sum(m.cells for m in measures[:i])
+                bounded[at] = (
+                    f"CASE WHEN n.pick <= {bounds.max_groups} THEN {bounded[at]} ELSE 0 END"
+                )
+    columns = _select([*(f"n.{name}" for name in names), *_numbered(bounded)])
+    return f"{columns} FROM (\n{inner}\n) AS n"
+
+
+def _norm(measure: Measure, cells: Sequence[str]) -> str:
+    """The L1 norm of a unit's cells in one group, as SQL. Cells of counts and means are not
+    negative."""
+    if isinstance(measure, Sum) and measure.lower < 0:
+        return f"abs({cells[0]})"
+    return " + ".join(cells)
+
+
+def _bounded(measures: Sequence[Measure], cells: Sequence[str], norms: Sequence[str]) -> list[str]:
+    """Cells scaled by limit / norm where the norm passes the limit, rounded towards zero."""
+    bounded = []
+    for (measure, own), norm in zip(_split(measures, cells), norms, strict=True):
+        if isinstance(measure, People):
+            bounded.append(f"LEAST({own[0]}, 1)")
+            continue
+        limit = _integer(measure.limit)
+        bounded += [
+            f"CASE WHEN {norm} > {limit} THEN div(CAST({cell} AS numeric) * {limit}, {norm})"
+            f" ELSE CAST({cell} AS numeric) END"
+            for cell in own
+        ]
+    return bounded
+
+
+def _row_cells(measure: Measure, name: str | None) -> list[str]:
     """The cells of a unit that has one row: the row itself, its value clamped."""
-    if isinstance(measure, Count):
+    if isinstance(measure, Count | People):
         return ["1" if name is None else f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END"]
     assert name is not None
     return [f"CASE WHEN {name} IS NULL THEN 0 ELSE {p} END" for p in _points(measure, name)]
 
 
-def _unit_cells(measure: Measure, name: str | None) -> list[str]:
-    """The cells of a unit with any number of rows in the group: totals, clamped or scaled."""
+def _totals(measure: Measure, name: str | None) -> list[str]:
+    """The cells of a unit's rows in one group, before they are bounded."""
+    if isinstance(measure, People):
+        return [f"count({name or '*'})"]
     if isinstance(measure, Count):
-        return [f"LEAST(count({name or '*'}), {measure.cap})"]
+        share = int(1 / measure.tick)
+        return [f"count({name or '*'})" if share == 1 else f"(count({name or '*'}) * {share})"]
     assert name is not None
-    sums = [
-        f"sum(CASE WHEN {name} IS NULL THEN 0 ELSE {p} END)" for p in _points(measure, name)
-    ]
-    cap = measure.cap
-    if isinstance(measure, Sum):
-        low, high = cap * min(measure.lower, 0), cap * max(measure.upper, 0)
-        return [f"LEAST(GREATEST({sums[0]}, {low}), {high})"]
-    return [
-        f"CASE WHEN count({name}) > {cap} THEN div(CAST({s} AS numeric) * {cap}, count({name}))"
-        f" ELSE CAST({s} AS numeric) END"
-        for s in sums
-    ]
+    return [f"sum(CASE WHEN {name} IS NULL THEN 0 ELSE {p} END)" for p in _points(measure, name)]
 
 
 def _points(measure: Sum | Mean, name: str) -> list[str]:
@@ -281,7 +360,8 @@ def _grid_point(measure: Sum | Mean, name: str) -> str:
     lower, upper = _number(low * tick), _number(high * tick)
     if stored is Type.FLOAT8 and (1 / tick).denominator == 1:
         # A factor of at least one cannot underflow, and the clamp before it rules out overflow.
-        kept = f"LEAST(GREATEST({name}, CAST('{lower}' AS double precision)), CAST('{upper}' AS double precision))"
+        floor, ceiling = (f"CAST('{x}' AS double precision)" for x in (lower, upper))
+        kept = f"LEAST(GREATEST({name}, {floor}), {ceiling})"
         steps = f"CAST(round({kept} * CAST('{1 / tick}' AS double precision)) AS bigint)"
         return f"CAST(LEAST(GREATEST({steps}, {_integer(low)}), {_integer(high)}) AS {whole})"
     value = as_type(name, measure.argument, Type.NUMERIC)
@@ -290,9 +370,14 @@ def _grid_point(measure: Sum | Mean, name: str) -> str:
 
 
 def _integer(value: int) -> str:
-    return f"CAST({value} AS bigint)" if abs(value) >= 2**31 else str(value) if value >= 0 else f"({value})"
+    return (
+        f"CAST({value} AS bigint)"
+        if abs(value) >= 2**31
+        else str(value)
+        if value >= 0
+        else f"({value})"
+    )
 
 
 def _number(value: Fraction) -> str:
     return format(decimal(value), "f")
-

@@ -1,4 +1,5 @@
-"""From noisy cells to the answer: select list, HAVING, ORDER BY and LIMIT, in SQL over noisy values.
+"""From noisy cells to the answer: select list, HAVING, ORDER BY and LIMIT, in SQL over noisy
+values.
 
 PostgreSQL computes it, so arithmetic, NULLs and sorting are its own; only noisy values go in. Each
 group comes in variants: variant 0 is the answer, and for every cell two more have that cell moved
@@ -33,16 +34,18 @@ def value_of(measure: Measure, first: int) -> Expr:
     if isinstance(measure, Mean):
         return _mean(measure, first)
     noisy: Expr = cell(first)
-    if isinstance(measure, Count) or measure.tick == 1:
+    if measure.tick == 1:
         return noisy
-    return build("*", [noisy, constant(decimal(measure.tick))])
+    scaled = build("*", [noisy, constant(decimal(measure.tick))])
+    return build("round", [scaled]) if isinstance(measure, Count) else scaled
 
 
 def _mean(measure: Mean, first: int) -> Expr:
     """``lower + (upper - lower) * U / (U + W)``, with at least one row in the denominator.
 
-    The answer is kept within the clamping bounds, which costs no privacy. The variants may pass them
-    by the width of the bounds, so that the error bar of a very noisy mean is not cut to nothing.
+    The answer is kept within the clamping bounds, which costs no privacy. The variants may pass
+    them by the width of the bounds, so that the error bar of a very noisy mean is not cut to
+    nothing.
     """
     low, high = measure.lower * measure.tick, measure.upper * measure.tick
     above, below = cell(first), cell(first + 1)
@@ -50,7 +53,9 @@ def _mean(measure: Mean, first: int) -> Expr:
     share = build("*", [build("/", [above, rows]), constant(decimal(high - low))])
     mean = build("+", [constant(decimal(low)), share])
     answer = build("=", [_VARIANT, constant(0)])
-    kept = build("case", [answer, _within(mean, low, high), _within(mean, 2 * low - high, 2 * high - low)])
+    kept = build(
+        "case", [answer, _within(mean, low, high), _within(mean, 2 * low - high, 2 * high - low)]
+    )
     decimals = 4
     while measure.tick < Fraction(1, 10 ** (decimals - 4)):
         decimals += 1

@@ -1,4 +1,5 @@
-"""The first gate: plain tokens only, few enough and shallow enough, before any parser sees the text.
+"""The first gate: plain tokens only, few enough and shallow enough, before any parser sees the
+text.
 
 PostgreSQL, libpg_query and sqlglot disagree about Unicode spaces, prefixed strings, number suffixes
 and runs of operator characters. What they could read differently is refused here, by character.
@@ -27,7 +28,8 @@ _TOKEN = re.compile(
     | (?P<comment>  --[^\r\n]* | /\* (?: (?! \*/ | /\* ) [^\0] )* \*/ )
     | (?P<string>   ' (?: [^'\0] | '' )* ' (?! ') )
     | (?P<quoted>   " (?: [^"\0] | "" )+ " (?! ") )
-    | (?P<number>   (?: [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ ) (?: [eE][+-]?[0-9]{1,3} )? (?! [A-Za-z0-9_$.] ) )
+    | (?P<number>   (?: [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ ) (?: [eE][+-]?[0-9]{1,3} )?
+                    (?! [A-Za-z0-9_$.] ) )
     | (?P<word>     [A-Za-z_][A-Za-z0-9_]* (?! [A-Za-z0-9_$] ) )
     | (?P<param>    \$[0-9]{1,4} (?! [A-Za-z0-9_$] ) )
     | (?P<cast>     :: )
@@ -76,7 +78,11 @@ def check_text(sql: str, limits: TextLimits) -> None:
             )
         if kind == "operator":
             text = _first_operator(text, at)
-        elif kind == "word" and text.lower() in _PREFIXES and sql[match.end() : match.end() + 1] in "'&":
+        elif (
+            kind == "word"
+            and text.lower() in _PREFIXES
+            and sql[match.end() : match.end() + 1] in "'&"
+        ):
             _refuse_prefix(sql, match, at)
         tokens += 1
         if tokens > limits.tokens:

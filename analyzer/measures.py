@@ -1,9 +1,15 @@
 """What is measured of each group, as integer cells with a proven sensitivity.
 
-Neighbouring databases differ by all rows of one privacy unit. Each unit's rows enter a group only as
-the cells below, and the cells of a group are the sum over its units. So one unit changes a cell by at
-most what it contributes itself, in at most ``max_groups`` groups. Everything is counted in grid
-steps, whole numbers from the first row on, so sums are exact in any order.
+Neighbouring databases differ by all rows of one privacy unit. The cells of a group are sums, over
+units, of what each unit contributes, and what a unit contributes depends on its own rows alone. So
+the most that one unit can change the cells of all groups together is the norm of its own
+contribution, which the emitted SQL bounds. Everything is counted in grid steps, whole numbers from
+the first row on, so sums are exact in any order.
+
+The bound on counts, sums and means is on the L1 norm over all groups at once: a unit whose
+contributions add up to more than the limit has all of them scaled down by the same factor, rounded
+towards zero. Nothing is sampled, no group is dropped, and rows spread over many groups cost no more
+than rows in one (docs/decisions/0003).
 """
 
 from __future__ import annotations
@@ -19,6 +25,8 @@ from mechanisms.calibration import Sensitivity
 
 _MOST_STEPS = 2**52
 """What one unit may add to a cell: far inside int8, so no sum in SQL or noise can overflow."""
+_SHARE = Fraction(1, 100)
+"""The grid of counts whose rows may be scaled down."""
 _FINEST = 2**44
 """Where a grid is finer than this share of the range, epsql chooses a coarser one."""
 
@@ -27,24 +35,50 @@ _FINEST = 2**44
 class Count:
     """Rows where the argument is not NULL (all rows without one), at most ``cap`` for a unit.
 
-    One unit adds an integer between 0 and ``cap`` to one cell of each of its groups.
+    One unit adds non-negative cells that sum to at most ``cap / tick`` over all groups: that is
+    the L1 norm, and it bounds the L2 norm.
     """
 
     argument: Expr | None
     cap: int
+    tick: Fraction
+    """One, unless contributions to several groups may have to be scaled down."""
+    cells = 1
+
+    @property
+    def limit(self) -> int:
+        """The most that one unit contributes, in L1 over all cells and groups, in grid steps."""
+        return int(self.cap / self.tick)
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return Sensitivity(self.limit, self.limit**2)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Units that have a row in the group (with the argument not NULL, where there is one).
+
+    One unit adds 0 or 1 to one cell in each of at most ``max_groups`` groups: L1 norm at most
+    ``max_groups``, L2 norm at most its root.
+    """
+
+    argument: Expr | None
+    max_groups: int
     cells = 1
     tick = Fraction(1)
 
-    def sensitivity(self, max_groups: int) -> Sensitivity:
-        return _over_groups(self.cap, max_groups)
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return Sensitivity(self.max_groups, self.max_groups)
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The sum of a unit's clamped values, clamped to ``cap`` times the clamping bounds.
+    """The sum of a unit's clamped values.
 
-    With per-unit totals kept within [cap * min(lower, 0), cap * max(upper, 0)], one unit adds at most
-    cap * max(|lower|, |upper|) to one cell of each of its groups, in absolute value.
+    One unit's totals over all groups have absolute values that sum to at most
+    cap * max(|lower|, |upper|): the L1 norm, which bounds the L2 norm.
     """
 
     argument: Expr
@@ -54,8 +88,13 @@ class Sum:
     cap: int
     cells = 1
 
-    def sensitivity(self, max_groups: int) -> Sensitivity:
-        return _over_groups(self.cap * max(abs(self.lower), abs(self.upper)), max_groups)
+    @property
+    def limit(self) -> int:
+        return self.cap * max(abs(self.lower), abs(self.upper))
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return Sensitivity(self.limit, self.limit**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +102,9 @@ class Mean:
     """Two cells: the distance of the values from the lower bound, and from the upper bound.
 
     A row at x adds U = x - lower >= 0 to one cell and W = upper - x >= 0 to the other, together
-    always upper - lower. A unit with more than ``cap`` rows in a group has both scaled by cap / rows and
-    rounded down. So one unit adds a pair with U + W <= cap * (upper - lower) to each of its groups: that is
-    its L1 norm, and bounds its L2 norm. Sum and count of the mean both follow from the pair for the price
-    of one, and the mean's error is least where values are spread (shared evidence: rewriting, 3.3).
+    always upper - lower. So a unit's cells over all groups sum to its rows times the width, kept
+    to at most cap * (upper - lower): the L1 norm, which bounds the L2 norm. Sum and count of the
+    mean both follow from the pair, for the price of one.
     """
 
     argument: Expr
@@ -80,28 +118,50 @@ class Mean:
     def width(self) -> int:
         return self.upper - self.lower
 
-    def sensitivity(self, max_groups: int) -> Sensitivity:
-        return _over_groups(self.cap * self.width, max_groups)
+    @property
+    def limit(self) -> int:
+        return self.cap * self.width
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return Sensitivity(self.limit, self.limit**2)
 
 
-Measure = Count | Sum | Mean
+Measure = Count | People | Sum | Mean
 
 
-def _over_groups(most: int, max_groups: int) -> Sensitivity:
-    """``most`` in one group's cells, in L1 and so in L2, over ``max_groups`` groups."""
-    return Sensitivity(l1=most * max_groups, l2_squared=most * most * max_groups)
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of one unit a query may use."""
+
+    one_row: bool
+    """A unit has at most one row, by the declared keys: nothing needs bounding but the value."""
+    max_rows: int
+    """Rows of one unit that count, over all groups."""
+    max_groups: int
+    """Groups in which one unit counts as a person."""
+    one_group: bool
+    """All rows of a unit are in one group."""
 
 
-def measure(aggregate: Aggregate, cap: int) -> Measure:
-    """What has to be measured for an aggregate; ``cap`` rows of a unit count in a group.
+def people(argument: Expr | None, bounds: Bounds) -> Measure:
+    """How many units a group has; with one row each, that is how many rows."""
+    if bounds.one_row:
+        return Count(argument, 1, Fraction(1))
+    return People(argument, bounds.max_groups)
+
+
+def measure(aggregate: Aggregate, bounds: Bounds) -> Measure:
+    """What has to be measured for an aggregate.
 
     Raises:
         BadArgument: the argument has no clamping bounds, or they leave nothing to measure.
     """
-    if aggregate.kind == "count":
-        return Count(aggregate.argument, cap)
     if aggregate.kind == "count_units":
-        return Count(aggregate.argument, 1)
+        return people(aggregate.argument, bounds)
+    cap = 1 if bounds.one_row else bounds.max_rows
+    if aggregate.kind == "count":
+        return Count(aggregate.argument, cap, Fraction(1) if bounds.one_group else _SHARE)
     assert aggregate.argument is not None
     lower, upper = _bounds(aggregate)
     tick = _grid(aggregate.argument, upper - lower, max(abs(lower), abs(upper)), cap)
@@ -120,8 +180,9 @@ def _bounds(aggregate: Aggregate) -> tuple[Fraction, Fraction]:
     declared = aggregate.argument.facts.declared
     if declared.lower is None or declared.upper is None:
         raise BadArgument(
-            f"The argument of {aggregate.kind.upper()} has no bounds, so one person's influence has none.",
-            detail="The data owner declared no bounds for a column in it, or a division may pass any.",
+            f"The argument of {aggregate.kind.upper()} has no bounds,"
+            " so one person's influence has none.",
+            detail="No bounds are declared for a column in it, or a division may pass any.",
             hint="Set them in the query: LEAST(GREATEST(x, 0), 200) keeps x between 0 and 200.",
         )
     return declared.lower, declared.upper

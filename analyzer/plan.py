@@ -20,10 +20,10 @@ class SelectionKey(Enum):
     secrecy; it only keeps analysts from predicting the choice.
     """
 
-    SECRET = "selection key"
+    OPERATORS = "selection key"
 
 
-SELECTION_KEY = SelectionKey.SECRET
+SELECTION_KEY = SelectionKey.OPERATORS
 
 Parameter = Scalar | SelectionKey | None
 
@@ -66,10 +66,11 @@ class OutputColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """One contribution or clamping bound that the answer rests on, for notices and quotes."""
+class QueryOptions:
+    """What an analyst may set for one query besides the loss. None is the data owner's default."""
 
-    text: str
+    max_rows_contributed: int | None = None
+    max_groups_contributed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,9 @@ class PrivatePlan:
     """For keys that are not public: the index of the draw that counts units; else None."""
     threshold: int | None
     finish: Statement
-    """Runs on noisy values only: ``$1`` is a JSON array of ``{"r": row number, "k0": .., "c0": ..}``.
-    Gives ``place, variant, output 0, ...`` ordered by both; variant 0 is the answer, the others the
-    answer with one noisy cell moved by its error bar up (odd) or down (even)."""
+    """Runs on noisy values only: ``$1`` is a JSON array of ``{"r": row number, "k0": .., "c0":
+    ..}``. Gives ``place, variant, output 0, ...`` ordered by both; variant 0 is the answer, the
+    others the answer with one noisy cell moved by its error bar up (odd) or down (even)."""
     columns: tuple[OutputColumn, ...]
     events: tuple[Event, ...]
     loss: Loss

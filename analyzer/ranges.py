@@ -45,9 +45,7 @@ def add(a: Interval, b: Interval) -> Interval:
 
 
 def negate(a: Interval) -> Interval:
-    return Interval(
-        None if a.upper is None else -a.upper, None if a.lower is None else -a.lower
-    )
+    return Interval(None if a.upper is None else -a.upper, None if a.lower is None else -a.lower)
 
 
 def multiply(a: Interval, b: Interval) -> Interval:
@@ -57,7 +55,8 @@ def multiply(a: Interval, b: Interval) -> Interval:
 
 
 def divide(a: Interval, b: Interval, *, truncated: bool) -> Interval:
-    """Quotients; a zero divisor gives NULL and so no value. ``truncated``: integers, toward zero."""
+    """Quotients; a zero divisor gives NULL and so no value. ``truncated``: integers, toward
+    zero."""
     if a.magnitude is None:
         return UNBOUNDED
     if b.lower is not None and b.upper is not None and (b.lower > 0 or b.upper < 0):

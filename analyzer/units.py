@@ -3,8 +3,8 @@
 A relation over protected tables keeps its owner, or the query is refused. The rules, each sound by
 itself: a table's rows belong to the unit that its declared path of keys leads to; a join with a
 public table keeps the owner; two protected relations join only where their unit keys are equal (or
-along a declared step of a path, which implies it), so the joined row has one owner; the kept side of
-a left join has to be protected, so no row lacks an owner. Rows with a NULL owner are dropped where
+along a declared step of a path, which implies it), so the joined row has one owner; the kept side
+of a left join has to be protected, so no row lacks an owner. Rows with a NULL owner are dropped where
 contributions are bounded.
 """
 
@@ -16,7 +16,6 @@ from analyzer.catalog import Catalog, Table
 from analyzer.expressions import Call, Expr, Ref, walk
 from analyzer.refusals import UnboundedInfluence
 from analyzer.relation import Derived, Join, Ownership, Relation, Scan, conjuncts
-
 
 PUBLIC = Ownership(None, None)
 
@@ -69,7 +68,7 @@ def _join(join: Join, known: Sequence[Expr], catalog: Catalog) -> Ownership:
         if join.outer:
             raise UnboundedInfluence(
                 "A public table cannot be the kept side of an outer join with protected rows.",
-                detail="Its unmatched rows belong to nobody, and their number tells about somebody.",
+                detail="Its unmatched rows are nobody's, yet their number tells about somebody.",
                 hint="Group the protected table by declared keys: keys without rows are shown too.",
             )
         return Ownership(right.owner, _times(right.rows, join.left, usable))
@@ -79,7 +78,7 @@ def _join(join: Join, known: Sequence[Expr], catalog: Catalog) -> Ownership:
         raise UnboundedInfluence(
             "Two protected tables are joined without their privacy unit.",
             detail="A row that belongs to two people has no bounded influence.",
-            hint=_join_hint(join, catalog),
+            hint=_join_hint(join),
         )
     rows = None if left.rows is None or right.rows is None else left.rows * right.rows
     return Ownership(left.owner, rows)
@@ -93,9 +92,9 @@ def _times(rows: int | None, public: Relation, conditions: Sequence[Expr]) -> in
     for condition in conditions:
         if isinstance(condition, Call) and condition.function == "=":
             for mine, other in (condition.args, condition.args[::-1]):
-                if isinstance(mine, Ref) and mine.alias == public.alias:
-                    if public.alias not in {e.alias for e in walk(other) if isinstance(e, Ref)}:
-                        fixed.add(mine.name)
+                elsewhere = {e.alias for e in walk(other) if isinstance(e, Ref)}
+                if isinstance(mine, Ref) and mine.alias == public.alias not in elsewhere:
+                    fixed.add(mine.name)
     return rows if any(set(key) <= fixed for key in public.table.keys) else None
 
 
@@ -131,7 +130,7 @@ def aliases(relation: Relation) -> set[str]:
     return {relation.alias}
 
 
-def _join_hint(join: Join, catalog: Catalog) -> str:
+def _join_hint(join: Join) -> str:
     names = []
     for side in (join.left, join.right):
         scan = side if isinstance(side, Scan) else None

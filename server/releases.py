@@ -59,9 +59,7 @@ def publish(plan: PrivatePlan, exact: Sequence[Sequence[Any]]) -> str:
         NoiseFailed: the sampler failed; its text holds no value.
     """
     keys = len(plan.key_types)
-    noisy: list[dict[str, Any]] = [
-        {f"k{i}": _key(row[i]) for i in range(keys)} for row in exact
-    ]
+    noisy: list[dict[str, Any]] = [{f"k{i}": _key(row[i]) for i in range(keys)} for row in exact]
     for draw in plan.draws:
         values = [int(row[keys + c]) for row in exact for c in draw.cells]
         blurred = iter(add_noise(values, draw.noise))

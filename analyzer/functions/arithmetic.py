@@ -29,7 +29,9 @@ def _binary(name: str, args: Sequence[Expr]) -> Call:
     type_ = widest([a.type, b.type])
     if name == "%" and type_ is Type.FLOAT8:
         raise WrongType("% takes integers or numeric, not double precision.")
-    physical = _interval(name, type_, ranges.limited(a.facts.physical), ranges.limited(b.facts.physical))
+    physical = _interval(
+        name, type_, ranges.limited(a.facts.physical), ranges.limited(b.facts.physical)
+    )
     declared = _interval(name, type_, a.facts.declared, b.facts.declared)
     stored = Type.NUMERIC
     if type_.is_integer:
@@ -100,9 +102,7 @@ def _unary(name: str, args: Sequence[Expr]) -> Call:
         type_ = Type.FLOAT8
     stored = ranges.carrier(physical, a.facts.stored) if a.type.is_integer else Type.NUMERIC
     tick = Fraction(1) if name == "sign" else a.facts.tick
-    facts = merged(
-        [a], stored, physical=physical, declared=turn(a.facts.declared), tick=tick
-    )
+    facts = merged([a], stored, physical=physical, declared=turn(a.facts.declared), tick=tick)
     return Call(name, (a,), type_, a.nullable, facts)
 
 

@@ -41,7 +41,12 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
     elif isinstance(value, int | Decimal):
         if isinstance(value, Decimal):
             exponent = value.as_tuple().exponent
-            if not value.is_finite() or abs(value) > _MOST or not isinstance(exponent, int) or exponent < -30:
+            if (
+                not value.is_finite()
+                or abs(value) > _MOST
+                or not isinstance(exponent, int)
+                or exponent < -30
+            ):
                 raise BadArgument("A number has to lie within ±10^30, with at most 30 decimals.")
         exact = Fraction(value)
         interval = Interval(exact, exact)
@@ -60,7 +65,12 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
         type_ = type_ or Type.DATE
     stored = Type.NUMERIC if type_ is Type.FLOAT8 else type_
     facts = Facts(
-        stored, interval, interval, tick, per_unit=True, domain=() if value is None else (value,),
+        stored,
+        interval,
+        interval,
+        tick,
+        per_unit=True,
+        domain=() if value is None else (value,),
         total_domain=True,
     )
     return Constant(value, type_, facts, untyped)
@@ -155,7 +165,9 @@ def arity(name: str, args: Sequence[Expr], least: int, most: int | None = None) 
     most = least if most is None else most
     if not least <= len(args) <= most:
         expected = str(least) if least == most else f"{least} to {most}"
-        raise WrongType(f"{name} takes {expected} argument{'s' * (expected != '1')}, not {len(args)}.")
+        raise WrongType(
+            f"{name} takes {expected} argument{'s' * (expected != '1')}, not {len(args)}."
+        )
 
 
 def static_integer(name: str, expression: Expr, least: int, most: int) -> int:
@@ -185,9 +197,9 @@ def operand(text: str, expression: Expr, to: Type) -> str:
     """Printed ``expression`` as an operand of arithmetic in ``to``, limited where its range is
     not known to be harmless."""
     typed = as_type(text, expression, to)
-    if to is Type.NUMERIC and expression.facts.stored is not Type.FLOAT8:
-        if needs_limit(expression.facts.physical):
-            return limit(typed, "numeric")
+    exact = to is Type.NUMERIC and expression.facts.stored is not Type.FLOAT8
+    if exact and needs_limit(expression.facts.physical):
+        return limit(typed, "numeric")
     return typed
 
 

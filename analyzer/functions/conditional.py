@@ -83,9 +83,7 @@ def _case(name: str, args: Sequence[Expr]) -> Call:
 def _render_case(call: Call, args: Sequence[str]) -> str:
     stored = call.facts.stored
     typed = [as_type(t, e, stored) for t, e in zip(args, call.args, strict=True)]
-    whens = "".join(
-        f" WHEN {args[i]} THEN {typed[i + 1]}" for i in range(0, len(args) - 1, 2)
-    )
+    whens = "".join(f" WHEN {args[i]} THEN {typed[i + 1]}" for i in range(0, len(args) - 1, 2))
     return f"(CASE{whens} ELSE {typed[-1]} END)"
 
 
@@ -109,7 +107,9 @@ def _extreme(name: str, args: Sequence[Expr]) -> Call:
             physical=Interval()
             if facts.stored is Type.FLOAT8
             else ranges.extreme([(v.facts.physical, v.nullable) for v in real], greatest=greatest),
-            declared=ranges.extreme([(v.facts.declared, v.nullable) for v in real], greatest=greatest),
+            declared=ranges.extreme(
+                [(v.facts.declared, v.nullable) for v in real], greatest=greatest
+            ),
         )
     return Call(name, tuple(values), type_, all(v.nullable for v in values), facts)
 

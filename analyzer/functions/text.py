@@ -26,7 +26,9 @@ def _texts(name: str, args: Sequence[Expr]) -> list[Expr]:
 def _text(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 2 if name == "||" else 1)
     typed = _texts(name, args)
-    return Call(name, tuple(typed), Type.TEXT, any(a.nullable for a in typed), merged(typed, Type.TEXT))
+    return Call(
+        name, tuple(typed), Type.TEXT, any(a.nullable for a in typed), merged(typed, Type.TEXT)
+    )
 
 
 def _length(name: str, args: Sequence[Expr]) -> Call:
@@ -77,7 +79,10 @@ def _render_call(call: Call, args: Sequence[str]) -> str:
 
 
 FUNCTIONS = (
-    *(Function(name, _text, _render_call) for name in ("lower", "upper", "btrim", "ltrim", "rtrim")),
+    *(
+        Function(name, _text, _render_call)
+        for name in ("lower", "upper", "btrim", "ltrim", "rtrim")
+    ),
     Function("||", _text, _render_infix),
     Function("length", _length, _render_call),
     Function("left", _ends, _render_ends),
