@@ -94,7 +94,12 @@ async def running_services(
         await ledger.burn_orphans()
         await open_datasets(ledger, catalogs, by="epsql serve")
         bounds = Bounds(statement_seconds=settings.statement_seconds, connections=at_once + 1)
-        engine = await PostgresEngine(settings.data_url.get_secret_value(), bounds).open()
+        key = settings.selection_key
+        engine = await PostgresEngine(
+            settings.data_url.get_secret_value(),
+            bounds,
+            selection_key=None if key is None else int(key.get_secret_value()),
+        ).open()
         stack.push_async_callback(engine.close)
         gateway = Gateway(
             {catalog.dataset: Dataset(catalog, engine) for catalog in catalogs},

@@ -27,10 +27,10 @@ from uuid import UUID
 
 from accountant.errors import WrongState
 from accountant.ledger import Ledger, Replay, Reservation
-from analyzer.analyze import QueryOptions, analyze
+from analyzer.analyze import analyze
 from analyzer.catalog import Ask, Catalog, Scalar
 from analyzer.lexical import TextLimits
-from analyzer.plan import PrivatePlan
+from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from server import observations as seen
 from server.engines import Engine

@@ -5,6 +5,7 @@ The reference in the docs is checked against this file.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -124,9 +125,22 @@ class Settings(LedgerSettings, DataSettings, PolicySettings):
         description="How many seconds running queries may go on when the server is asked to stop."
         " Those that are cut off stay charged.",
     )
+    selection_key: SecretStr | None = Field(
+        None,
+        description="A number of up to 18 digits that decides which groups of a person count where"
+        " there are too many. Without it each start takes a new one at random; set it so that"
+        " several servers choose alike.",
+    )
     log_level: LogLevel = Field(
         LogLevel.INFO, description="Least severity that is logged: debug, info, warning or error."
     )
+
+    @field_validator("selection_key")
+    @classmethod
+    def _is_a_number(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch("[0-9]{1,18}", key.get_secret_value()):
+            raise ValueError("is not a number of up to 18 digits")
+        return key
 
 
 Kind = TypeVar("Kind", bound=_Environment)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from analyzer.analyze import QueryOptions
+from analyzer.plan import QueryOptions
 from server.gateway import Question
 from server.replies import quote_json
 from server.web.authentication import AnalystId, security

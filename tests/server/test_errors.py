@@ -39,6 +39,7 @@ def test_every_exception_of_the_ledger_has_a_line_or_is_a_fault():
 
 def test_a_refusals_own_code_is_the_tables():
     for kind in [*exceptions_of(refusals), gateway.UnknownDataset]:
+        assert issubclass(kind, refusals.Refusal)
         assert TABLE[kind].sqlstate == kind.code, kind
 
 

@@ -56,7 +56,7 @@ QUESTION = Question("SELECT count(*) FROM patients")
 
 
 class World:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
         self.road = Road()
         self.ledger = FakeLedger(self.road)
         self.engine = FakeEngine(self.road)

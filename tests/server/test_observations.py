@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from dataclasses import fields
 from uuid import UUID
 
 import pytest
@@ -36,11 +37,10 @@ def test_text_that_is_not_a_name_has_no_way_in():
 
 
 def test_every_observation_is_checked():
-    def all_of(kind: type) -> list[type]:
-        return [found for sub in kind.__subclasses__() for found in (sub, *all_of(sub))]
-
-    for kind in all_of(Observation):
-        count = len(kind.__dataclass_fields__)
+    kinds = Observation.__subclasses__()
+    assert len(kinds) > 5
+    for kind in kinds:
+        count = len(fields(kind))
         if count:
             with pytest.raises(TypeError):
                 kind(*[CANARY] * count)

@@ -49,6 +49,7 @@ def test_what_is_missing_is_named(environment, name):
         ("EPSQL_QUERIES_AT_ONCE", "0"),
         ("EPSQL_STATEMENT_SECONDS", "0"),
         ("EPSQL_LOG_LEVEL", "loud"),
+        ("EPSQL_SELECTION_KEY", SECRET),
     ],
 )
 def test_what_is_wrong_is_named_but_not_repeated(environment, name, value):

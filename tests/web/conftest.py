@@ -75,7 +75,7 @@ async def front(ledger_url, monkeypatch):
 
 @asynccontextmanager
 async def running_front(
-    ledger_url: str, monkeypatch: pytest.MonkeyPatch, **limits: int
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch, **limits: Any
 ) -> AsyncIterator[Front]:
     road = Road()
     asked: list[dict[str, Any]] = []
