@@ -86,6 +86,13 @@ class EmbeddedPostgres:
             )
             admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(identifier))
 
+    def drop_database(self, name: str) -> None:
+        """Drops a database with all that is in it, if it exists."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
+            admin.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} (FORCE)").format(sql.Identifier(name))
+            )
+
     def create_role(self, name: str) -> None:
         """Creates a role that may log in and nothing else, unless it exists."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as admin:
