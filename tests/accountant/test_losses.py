@@ -208,6 +208,12 @@ def test_epsilon_grows_with_rho_and_falls_with_delta(rho: Fraction, delta: Fract
     assert rho_to_epsilon(rho, delta / 2) >= here
 
 
+def test_a_delta_next_to_one_is_taken_for_one_half() -> None:
+    nearly_one = 1 - Fraction(1, 10**18)
+    assert rho_to_epsilon(Fraction(2), nearly_one) == rho_to_epsilon(Fraction(2), Fraction(1, 2))
+    assert epsilon_to_rho(Fraction(2), nearly_one) == epsilon_to_rho(Fraction(2), Fraction(1, 2))
+
+
 def test_no_rho_costs_no_epsilon() -> None:
     assert rho_to_epsilon(Fraction(0), MILLIONTH) == 0
 
