@@ -19,8 +19,9 @@ from server.embedded import EmbeddedPostgres
 from server.policy import load_policy
 from server.policy_grants import grants_sql
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "nafld"
-"""The example's directory in a checkout; an installed wheel does not carry it."""
+_CHECKOUT = Path(__file__).resolve().parent.parent / "examples" / "nafld"
+EXAMPLE = _CHECKOUT if _CHECKOUT.is_dir() else Path(sys.prefix) / "share" / "epsql" / "nafld"
+"""The example's directory: in a checkout, or where the wheel puts it."""
 POLICY = EXAMPLE / "policy.toml"
 
 _TABLES = ("patients", "labs", "events")
