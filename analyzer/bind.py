@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from analyzer.bind_expressions import ExpressionBinder, GroupBinder
+from analyzer.bind_expressions import ExpressionBinder
+from analyzer.bind_groups import GroupBinder
 from analyzer.bind_relations import RelationBinder
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from analyzer.emit import Printer
 from analyzer.expressions import Aggregate, Call, Expr, Facts, Interval, Ref
 from analyzer.functions import build
 from analyzer.functions.base import constant
 from analyzer.measures import Count, Mean, Measure, decimal
 from analyzer.plan import Statement
+from analyzer.printing import Printer
 from analyzer.relation import Query, SortKey
 from analyzer.types import Type
 
