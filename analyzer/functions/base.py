@@ -189,7 +189,7 @@ def as_type(text: str, expression: Expr, to: Type) -> str:
         return text
     if stored is Type.FLOAT8 and to is Type.NUMERIC:
         # float8 to numeric keeps 15 digits; 15 decimals bound the size of what follows.
-        return f"round(CAST({limit(text, 'double precision')} AS numeric), 15)"
+        return f"round(CAST({limit(text, expression, 'double precision')} AS numeric), 15)"
     return f"CAST({text} AS {to.value})"
 
 
@@ -199,17 +199,24 @@ def operand(text: str, expression: Expr, to: Type) -> str:
     typed = as_type(text, expression, to)
     exact = to is Type.NUMERIC and expression.facts.stored is not Type.FLOAT8
     if exact and needs_limit(expression.facts.physical):
-        return limit(typed, "numeric")
+        return limit(typed, expression, "numeric")
     return typed
 
 
-def limit(text: str, type_name: str) -> str:
-    """``text`` moved into ±10^15; NULL stays NULL, as does what is below, NaN becomes 10^15.
+def limit(text: str, expression: Expr, type_name: str) -> str:
+    """``text``, the printed ``expression``, moved into ±10^15; NaN becomes 10^15.
 
-    LEAST and GREATEST pass over NULL, so one value below the range stands for it.
+    LEAST and GREATEST pass over NULL. So where NULL is possible, one value below the range stands
+    for it, and what is below the range becomes NULL too. Where it is not, no value becomes NULL.
     """
-    low, high = f"CAST(-1000000000000001 AS {type_name})", f"CAST(1000000000000000 AS {type_name})"
-    return f"NULLIF(LEAST(GREATEST({text}, {low}), {high}), {low})"
+    missing, low = (
+        f"CAST(-1000000000000001 AS {type_name})",
+        f"CAST(-1000000000000000 AS {type_name})",
+    )
+    high = f"CAST(1000000000000000 AS {type_name})"
+    if expression.nullable:
+        return f"NULLIF(LEAST(GREATEST({text}, {missing}), {high}), {missing})"
+    return f"LEAST(GREATEST({text}, {low}), {high})"
 
 
 def build(name: str, args: Sequence[Expr]) -> Call:

@@ -50,9 +50,7 @@ def build_cast(expression: Expr, to: Type) -> Expr:
     elif source is Type.INT4 and to is Type.BOOL:
         facts = replace(facts, domain=(False, True), total_domain=True)
     elif not (
-        (source in _TO_TEXT and to is Type.TEXT)
-        or (source is Type.TIMESTAMP and to is Type.DATE)
-        or (source is Type.DATE and to is Type.TIMESTAMP)
+        (source in _TO_TEXT and to is Type.TEXT) or (source is Type.TIMESTAMP and to is Type.DATE)
     ):
         raise Unsupported(
             f"A conversion from {source.value} to {to.value} is not supported.",
@@ -89,17 +87,23 @@ def _meet(a: Interval, b: Interval) -> Interval:
 
 def _render(call: Call, args: Sequence[str]) -> str:
     (inner,), stored = call.args, call.facts.stored
+    if call.type is Type.BOOL:
+        return f"({args[0]} <> 0)"  # an integer may be stored wider, and only int4 has the cast
     if not call.type.is_number or inner.type is Type.BOOL:
         return f"CAST({args[0]} AS {call.type.value})"
     if not call.type.is_integer or inner.facts.stored.is_integer:
         return as_type(args[0], inner, stored)
     # Rounded first, in its own type (numeric and float8 round halves differently); then what is
-    # out of range moves to the bound. One below the range stands for NULL, which LEAST passes over.
+    # out of range moves to the bound: NaN too, so the bound is that of the facts. Where NULL is
+    # possible, one below the range stands for it, because LEAST passes over NULL.
     rounded = as_type(f"round({args[0]})", inner, Type.NUMERIC)
-    least, most = (-(2**31), 2**31 - 1) if stored is Type.INT4 else (-(2**63), 2**63 - 1)
-    missing = f"CAST('{least - 1}' AS numeric)"
-    moved = f"LEAST(GREATEST({rounded}, {missing}), CAST('{most}' AS numeric))"
-    return f"CAST(NULLIF({moved}, {missing}) AS {stored.value})"
+    physical = call.facts.physical
+    assert physical.lower is not None
+    assert physical.upper is not None
+    least, most = int(physical.lower), int(physical.upper)
+    low = f"CAST('{least - 1 if inner.nullable else least}' AS numeric)"
+    moved = f"LEAST(GREATEST({rounded}, {low}), CAST('{most}' AS numeric))"
+    return f"CAST({f'NULLIF({moved}, {low})' if inner.nullable else moved} AS {stored.value})"
 
 
 def _build(_name: str, _args: Sequence[Expr]) -> Call:

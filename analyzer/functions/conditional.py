@@ -121,29 +121,34 @@ def _render_variadic(call: Call, args: Sequence[str]) -> str:
 
 
 def _nullif(name: str, args: Sequence[Expr]) -> Call:
+    """What comes back is the first argument as ``=`` sees it: of the wider type, except that
+    integers of all widths compare as they are."""
     arity(name, args, 2)
     a, b = comparable(name, args)
+    type_, stored, physical = a.type, a.facts.stored, a.facts.physical
+    if type_.is_number:
+        if not (a.type.is_integer and b.type.is_integer):
+            type_ = widest([a.type, b.type])
+        if stored is not b.facts.stored:
+            stored = ranges.carrier(ranges.INT4, stored, b.facts.stored)
+        if a.facts.stored is Type.FLOAT8 and stored is Type.NUMERIC:
+            physical = ranges.LIMIT
     facts = merged(
         [a, b],
-        a.facts.stored,
-        physical=a.facts.physical,
+        stored,
+        physical=physical,
         declared=a.facts.declared,
         tick=a.facts.tick,
         domain=a.facts.domain,
         total_domain=a.facts.total_domain,
     )
-    if _mixes_float(a, b):
-        facts = replace(facts, stored=Type.NUMERIC, physical=ranges.limited(facts.physical))
-    return Call(name, (a, b), a.type, True, facts)
-
-
-def _mixes_float(a: Expr, b: Expr) -> bool:
-    return (a.facts.stored is Type.FLOAT8) != (b.facts.stored is Type.FLOAT8)
+    return Call(name, (a, b), type_, True, facts)
 
 
 def _render_nullif(call: Call, args: Sequence[str]) -> str:
-    if _mixes_float(*call.args):
-        args = [as_type(t, e, Type.NUMERIC) for t, e in zip(args, call.args, strict=True)]
+    if call.type.is_number:
+        stored = call.facts.stored
+        args = [as_type(t, e, stored) for t, e in zip(args, call.args, strict=True)]
     return f"NULLIF({args[0]}, {args[1]})"
 
 
