@@ -4,8 +4,8 @@ A relation over protected tables keeps its owner, or the query is refused. The r
 itself: a table's rows belong to the unit that its declared path of keys leads to; a join with a
 public table keeps the owner; two protected relations join only where their unit keys are equal (or
 along a declared step of a path, which implies it), so the joined row has one owner; the kept side
-of a left join has to be protected, so no row lacks an owner. Rows with a NULL owner are dropped where
-contributions are bounded.
+of a left join has to be protected, so no row lacks an owner. Rows with a NULL owner are dropped
+where contributions are bounded.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from analyzer.catalog import Catalog, Table
 from analyzer.expressions import Call, Expr, Ref, walk
 from analyzer.refusals import UnboundedInfluence
 from analyzer.relation import Derived, Join, Ownership, Relation, Scan, conjuncts
+from analyzer.types import Type
 
 PUBLIC = Ownership(None, None)
 
@@ -71,9 +72,9 @@ def _join(join: Join, known: Sequence[Expr], catalog: Catalog) -> Ownership:
                 detail="Its unmatched rows are nobody's, yet their number tells about somebody.",
                 hint="Group the protected table by declared keys: keys without rows are shown too.",
             )
-        return Ownership(right.owner, _times(right.rows, join.left, usable))
+        return Ownership(right.owner, _times(right.rows, join.left, join.right, usable))
     if right.owner is None:
-        return Ownership(left.owner, _times(left.rows, join.right, usable))
+        return Ownership(left.owner, _times(left.rows, join.right, join.left, usable))
     if not any(_joins_owners(c, join, catalog) for c in usable):
         raise UnboundedInfluence(
             "Two protected tables are joined without their privacy unit.",
@@ -84,16 +85,25 @@ def _join(join: Join, known: Sequence[Expr], catalog: Catalog) -> Ownership:
     return Ownership(left.owner, rows)
 
 
-def _times(rows: int | None, public: Relation, conditions: Sequence[Expr]) -> int | None:
-    """Rows of a unit after a join with a public relation: unchanged where a unique key is met."""
+def _times(
+    rows: int | None, public: Relation, kept: Relation, conditions: Sequence[Expr]
+) -> int | None:
+    """Rows of a unit after ``kept``, which has ``rows``, is joined with a public relation.
+
+    Unchanged where values of ``kept`` and constants meet a unique key. A column of a table that is
+    joined later fixes nothing: it may itself be fixed by nothing but this one.
+    """
     if rows is None or not isinstance(public, Scan):
         return None
     fixed = set()
     for condition in conditions:
         if isinstance(condition, Call) and condition.function == "=":
             for mine, other in (condition.args, condition.args[::-1]):
-                elsewhere = {e.alias for e in walk(other) if isinstance(e, Ref)}
-                if isinstance(mine, Ref) and mine.alias == public.alias not in elsewhere:
+                if not isinstance(mine, Ref) or mine.alias != public.alias:
+                    continue
+                read = {e.alias for e in walk(other) if isinstance(e, Ref)}
+                # Several float8 can compare equal to one numeric, so they fix nothing.
+                if read <= aliases(kept) and mine.type is not Type.FLOAT8:
                     fixed.add(mine.name)
     return rows if any(set(key) <= fixed for key in public.table.keys) else None
 
