@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.catalog import Catalog, Scalar, Table, ValuesFrom
-from analyzer.expressions import Expr, Facts, Ref
+from analyzer.expressions import Expr, Facts, Ref, walk
 from analyzer.functions import build
 from analyzer.functions.base import coerce
 from analyzer.parse import only, position_of, spoken
@@ -24,10 +24,10 @@ from analyzer.refusals import (
     Unsupported,
     WrongType,
 )
-from analyzer.relation import Derived, Join, Ownership, Relation, Scan, conjuncts
+from analyzer.relation import Derived, Join, Ownership, Relation, Scan
 from analyzer.scope import Entry, Scope, name_of
 from analyzer.types import Type
-from analyzer.units import ownership, rows_per_unit
+from analyzer.units import aliases, ownership, rows_per_unit
 
 MAX_SCANS = 24
 """The most tables that one query may read; a chain of CTEs can name the same one many times."""
@@ -254,14 +254,18 @@ class RelationBinder:
             return Join(False, left, right, on), both
         if on is None:
             raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
-        whole = len(conjuncts(on)) == 1
+        padded, kept = (right, left) if side == "LEFT" else (left, right)
+        # Where ON reads one value for each unit on the kept side, all rows of a unit match alike.
+        others = aliases(padded)
+        refs = [e for e in walk(on) if isinstance(e, Ref) and e.alias not in others]
+        whole = all(ref.facts.per_unit for ref in refs)
         if side == "LEFT":
             entries = (*scope.entries, _padded(entry, whole=whole))
-            return Join(True, left, right, on), Scope(entries, merged)
+            return Join(True, kept, padded, on), Scope(entries, merged)
         entries = (*(_padded(e, whole=whole) for e in scope.entries), entry)
         used = {name_of(i) for i in node.args.get("using") or []}
         merged = {name: e if name in used else _pad(e, whole=whole) for name, e in merged.items()}
-        return Join(True, right, left, on), Scope(entries, merged)
+        return Join(True, kept, padded, on), Scope(entries, merged)
 
     def _unknown_table(self, name: str, position: int | None) -> UnknownTable:
         close = difflib.get_close_matches(name, sorted(self.catalog.tables), n=1)
