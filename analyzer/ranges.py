@@ -144,7 +144,8 @@ def column_facts(column: Column, *, protected: bool) -> Facts:
         declared=declared,
         tick=tick,
         domain=domain,
-        total_domain=column.type is Type.BOOL,
+        # A boolean of which the owner declares one value can still hold the other.
+        total_domain=column.type is Type.BOOL and domain == (False, True),
         protected=protected,
     )
 
