@@ -171,6 +171,7 @@ async def test_a_server_that_stops_lets_quick_queries_finish_and_cancels_slow_on
     quick = asyncio.create_task(front.query(name="bob"))
     while front.road.steps.count("fetch") < 2:  # noqa: ASYNC110 - the road is a list
         await asyncio.sleep(0.001)
+    front.server.config.timeout_graceful_shutdown = None  # uvicorn itself cancels nothing
     front.server.should_exit = True
     asyncio.get_running_loop().call_later(0.05, quick_go_on.set)
     assert (await quick).status_code == 200
