@@ -19,6 +19,7 @@ from analyzer.refusals import (
     BadArgument,
     PrivateKeys,
     RowsRefused,
+    TooComplex,
     Unsupported,
     WrongGrouping,
     WrongType,
@@ -27,6 +28,8 @@ from analyzer.relation import Query, SortKey
 from analyzer.scope import Scope, name_of
 from analyzer.types import Type
 
+MAX_OPERATIONS = 20_000
+"""Over all expressions of a query, with the columns of subqueries written out."""
 CLAUSES = ("with_", "expressions", "from_", "joins", "where", "group", "having", "order", "limit")
 
 
@@ -36,7 +39,19 @@ def bind(tree: exp.Select, catalog: Catalog, parameters: Sequence[Scalar | None]
     Raises:
         Refusal: with the position of what is refused.
     """
-    return _QueryBinder(catalog, parameters).query(tree)
+    query = _QueryBinder(catalog, parameters).query(tree)
+    if sum(expression.facts.size for expression in _expressions(query)) > MAX_OPERATIONS:
+        raise TooComplex(
+            f"The query makes more than {MAX_OPERATIONS} operations for a row.",
+            hint="Columns of subqueries count each time they are used: use fewer of them.",
+        )
+    return query
+
+
+def _expressions(query: Query) -> list[Expr]:
+    conditions = [e for e in (query.where, query.having) if e is not None]
+    outputs = [e for _, e in query.outputs]
+    return [*query.keys, *conditions, *outputs, *(key.expression for key in query.order)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +258,7 @@ def _count(node: exp.Expression | None, name: str) -> int | None:
         raise Unsupported(
             f"{name} takes a constant, non-negative integer.", position=position_of(node)
         )
-    if int(str(value.this)) >= 2**31:
+    if len(str(value.this)) > 10 or int(str(value.this)) >= 2**31:
         raise BadArgument(f"{name} is too large.", position=position_of(node))
     return int(str(value.this))
 

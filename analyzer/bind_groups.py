@@ -115,7 +115,8 @@ class GroupBinder(ExpressionBinder):
 
 def _aggregate(kind: str, argument: Expr | None, type_: Type) -> Aggregate:
     # Noisy values are computed as exact numerics; integer cells keep them inside this range.
-    return Aggregate(kind, argument, type_, Facts(Type.NUMERIC, NOISY))
+    size = 1 if argument is None else 1 + argument.facts.size
+    return Aggregate(kind, argument, type_, Facts(Type.NUMERIC, NOISY, size=size))
 
 
 def _has_aggregate(node: exp.Expression) -> bool:

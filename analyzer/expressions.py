@@ -68,6 +68,9 @@ class Facts:
     """True when the unit key takes part in the value."""
     protected: bool = False
     """True when the value comes from a protected row."""
+    size: int = 1
+    """Operations behind the value, with the columns of subqueries written out each time: that is
+    how often PostgreSQL may compute them, and how long a chain of subqueries can make a value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class TextLimits:
     characters: int = 16_384
     tokens: int = 2_000
     depth: int = 40
+    digits: int = 100
+    """Characters of one number."""
 
 
 _TOKEN = re.compile(
@@ -78,6 +80,10 @@ def check_text(sql: str, limits: TextLimits) -> None:
             )
         if kind == "operator":
             text = _first_operator(text, at)
+        elif kind == "number" and len(text) > limits.digits:
+            raise TooComplex(
+                f"A number is longer than {limits.digits} characters.", position=at + 1
+            )
         elif (
             kind == "word"
             and text.lower() in _PREFIXES

@@ -22,6 +22,9 @@ from analyzer.functions.base import (
 from analyzer.refusals import WrongType
 from analyzer.types import Type
 
+_LONG = 32
+"""Operations up to which decimals may add up."""
+
 
 def _binary(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 2)
@@ -89,7 +92,12 @@ def _render_binary(call: Call, args: Sequence[str]) -> str:
         right = f"NULLIF({right}, CAST(0 AS {stored.value}))"
     if call.function == "/" and call.type.is_integer and stored is Type.NUMERIC:
         return f"div({left}, {right})"
-    return f"({left} {call.function} {right})"
+    text = f"({left} {call.function} {right})"
+    if call.function == "*" and stored is Type.NUMERIC and call.facts.size > _LONG:
+        # Each product has the decimals of both factors: a long chain of them would take its time
+        # on one row and not on another.
+        return f"round({text}, 30)"
+    return text
 
 
 def _unary(name: str, args: Sequence[Expr]) -> Call:

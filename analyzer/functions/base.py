@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -12,7 +13,7 @@ from uuid import UUID
 from analyzer.catalog import Scalar
 from analyzer.expressions import Call, Constant, Expr, Facts, Interval
 from analyzer.ranges import INT4, INT8, needs_limit
-from analyzer.refusals import BadArgument, WrongType
+from analyzer.refusals import BadArgument, TooComplex, WrongType
 from analyzer.types import Type
 
 
@@ -27,6 +28,11 @@ class Function:
 
 _RANK = {Type.INT4: 0, Type.INT8: 1, Type.NUMERIC: 2, Type.FLOAT8: 3}
 _MOST = Decimal(10) ** 30
+_NUMBER = re.compile(
+    r"\s*[+-]?([0-9]{1,100}\.?[0-9]{0,100}|\.[0-9]{1,100})([eE][+-]?[0-9]{1,3})?\s*"
+)
+MAX_SIZE = 5_000
+"""More operations than any expression of one text has; only chains of subqueries come further."""
 
 
 def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool = False) -> Constant:
@@ -39,15 +45,12 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
     if isinstance(value, bool) or value is None:
         type_ = type_ or Type.BOOL
     elif isinstance(value, int | Decimal):
+        fine = True
         if isinstance(value, Decimal):
             exponent = value.as_tuple().exponent
-            if (
-                not value.is_finite()
-                or abs(value) > _MOST
-                or not isinstance(exponent, int)
-                or exponent < -30
-            ):
-                raise BadArgument("A number has to lie within ±10^30, with at most 30 decimals.")
+            fine = isinstance(exponent, int) and exponent >= -30
+        if not (fine and -_MOST <= value <= _MOST):
+            raise BadArgument("A number has to lie within ±10^30, with at most 30 decimals.")
         exact = Fraction(value)
         interval = Interval(exact, exact)
         most = {Type.INT4: INT4, Type.INT8: INT8}.get(type_ or Type.NUMERIC)
@@ -101,6 +104,8 @@ def read_value(text: str, to: Type) -> Scalar:
     Raises:
         BadArgument: it denotes none. The text is the analyst's own, so it may be repeated.
     """
+    if to.is_number and not _NUMBER.fullmatch(text):
+        return _no(text, to)
     try:
         match to:
             case Type.TEXT:
@@ -129,9 +134,20 @@ def _no(text: str, to: Type) -> Scalar:
 
 
 def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
-    """Facts of a call that follow from its arguments alone, completed by ``more``."""
+    """Facts of a call that follow from its arguments alone, completed by ``more``.
+
+    Raises:
+        TooComplex: subqueries multiply the expression past all measure.
+    """
+    size = 1 + sum(arg.facts.size for arg in args)
+    if size > MAX_SIZE:
+        raise TooComplex(
+            f"An expression makes more than {MAX_SIZE} operations.",
+            hint="Columns of subqueries count each time they are used: use fewer of them.",
+        )
     facts = Facts(
         stored,
+        size=size,
         per_unit=all(arg.facts.per_unit for arg in args),
         holds_owner=any(arg.facts.owner or arg.facts.holds_owner for arg in args),
         protected=any(arg.facts.protected for arg in args),
