@@ -120,7 +120,8 @@ class ExpressionBinder:
             name = table.get(type(node))
             if name is not None:
                 only(node, *arguments, *_MARKS.get(type(node), ()))
-                return build(name, [self.bind(node.args[a]) for a in arguments])
+                bound = build(name, [self.bind(node.args[a]) for a in arguments])
+                return build("not", [bound]) if node.args.get("negate") else bound
         name = _VARIADIC.get(type(node))
         if name is not None:
             only(node, "this", "expressions", "ignore_nulls")
@@ -284,6 +285,8 @@ class ExpressionBinder:
 _MARKS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Div: ("typed", "safe"),
     exp.DPipe: ("safe",),
+    exp.Like: ("negate",),
+    exp.ILike: ("negate",),
 }
 _SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression], Expr]] = {
     exp.Paren: ExpressionBinder.on_paren,
