@@ -62,10 +62,15 @@ def in_words(error: BaseException) -> str:
 
 
 def demo(options: Namespace) -> int:
-    """The demo brings its own database, so its module is only read when it is wanted."""
+    """The demo brings its own database, so its modules are only read when they are wanted."""
     from server.demo import main
+    from server.embedded import EmbeddedFailed
+    from server.tour import TourFailed
 
-    return int(main(once=options.once) or 0)
+    try:
+        return main(once=options.once)
+    except (EmbeddedFailed, TourFailed) as error:
+        raise _Refused(str(error)) from None
 
 
 def serve(_: Namespace) -> None:
