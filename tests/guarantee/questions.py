@@ -1,0 +1,213 @@
+"""Questions that the analyzer answers: one for each form of SQL, by hand.
+
+They run over the extended clinic of ``tests.guarantee.data``. Where a question is here because it
+once broke the guarantee, the comment says how.
+"""
+
+from __future__ import annotations
+
+TOTALS = (
+    "SELECT count(*) FROM patients",
+    "SELECT count(*) FROM visits",
+    "SELECT count(*), count(age), count(city), count(id) FROM patients",
+    "SELECT count(cost), count(DISTINCT patient_id) FROM visits",
+    "SELECT count(DISTINCT id) FROM patients",
+    "SELECT sum(age), avg(age) FROM patients",
+    "SELECT sum(cost), avg(cost), sum(balance), avg(balance), avg(score) FROM visits",
+    "SELECT sum(bmi), avg(weight) FROM patients",
+    "SELECT sum(score), sum(-score), sum(score * 3), sum(abs(score)) FROM visits",
+    "SELECT sum(cost) / count(*), 100 * avg(cost) FROM visits",
+    "SELECT sum(words), avg(words), count(*) FROM notes",
+    "SELECT sum(quantity), avg(quantity) FROM items",
+    "SELECT avg(level), sum(reading), sum(grade) FROM profiles",
+    "SELECT count(*) FILTER (WHERE age > 50), sum(age) FILTER (WHERE active) FROM patients",
+    "SELECT count(*) FILTER (WHERE cost > 100), avg(cost) FILTER (WHERE kind = 'remote')"
+    " FROM visits",
+    "SELECT count(DISTINCT patient_id) FILTER (WHERE diagnosis = 'hiv') FROM visits",
+    "SELECT count(*) FROM patients WHERE name = 'person 1' AND age BETWEEN 20 AND 60",
+    "SELECT count(*) FROM patients WHERE city IN ('Oslo', 'Bergen') OR city IS NULL",
+    "SELECT count(*) FROM visits WHERE patient_id = 7",
+    "SELECT count(*) FROM visits WHERE false",
+    "SELECT sum(cost) FROM visits WHERE visited_at > '2020-01-03' AND NOT cost < 50",
+    "SELECT sum(CASE WHEN diagnosis = 'flu' THEN 1000 WHEN cost > 10 THEN -1 ELSE 0 END)"
+    " FROM visits",
+    "SELECT sum(CASE WHEN name = 'person 1' THEN 1000000 ELSE 0 END) FROM patients",
+    "SELECT sum(least(greatest(points, 0), 50)), avg(least(greatest(points, -9), 9))"
+    " FROM patients",
+    "SELECT sum(least(cost, 100) * 1000) FROM visits",
+    "SELECT sum(coalesce(age, 40)), sum(nullif(age, 27)) FROM patients",
+    "SELECT avg(age * age - 2 * age), sum(age % 7), sum(age / 3), sum(-age) FROM patients",
+    "SELECT avg(round(bmi, 1)), sum(floor(bmi)), sum(ceil(weight)), sum(trunc(cost)) FROM"
+    " patients JOIN visits ON patients.id = visits.patient_id",
+    "SELECT sum(least(greatest(length(name), 0), 30)), count(upper(name)) FROM patients",
+    "SELECT sum(least(greatest(cost / age, 0), 10)) FROM patients p JOIN visits v"
+    " ON v.patient_id = p.id",
+    "SELECT sum(CAST(active AS integer)), sum(CAST(weight AS integer)) FROM patients",
+    "SELECT count(*) FROM patients WHERE name LIKE 'person _' AND zip NOT LIKE '000%'",
+    "SELECT count(*) FROM patients WHERE starts_with(name, 'x') OR left(name, 2) = 'pe'",
+    "SELECT count(*) FROM patients WHERE lower(name || zip) = right(name, 3)",
+    "SELECT count(*) FROM visits WHERE score IS DISTINCT FROM 0.25 AND balance / score > 2",
+    "SELECT count(*) FROM patients WHERE weight > bmi AND points * points > 10",
+    "SELECT count(*) FROM patients WHERE CAST(points AS integer) = 0 OR CAST(weight AS bigint) > 9",
+)
+
+JOINS = (
+    "SELECT count(*) FROM patients p JOIN visits v ON v.patient_id = p.id",
+    "SELECT count(*), sum(p.age), avg(v.cost) FROM patients p, visits v WHERE p.id = v.patient_id",
+    "SELECT count(*) FROM visits v JOIN visits w USING (patient_id)",
+    "SELECT count(*) FROM visits v JOIN visits w ON w.patient_id = v.patient_id AND w.id < v.id",
+    "SELECT sum(v.cost) FROM visits v JOIN visits w USING (patient_id) WHERE w.kind = 'remote'",
+    "SELECT count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id",
+    "SELECT count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id"
+    " WHERE v.id IS NULL",
+    "SELECT count(v.id), count(DISTINCT v.patient_id), count(DISTINCT p.id) FROM patients p"
+    " LEFT JOIN visits v ON v.patient_id = p.id AND v.cost > 10",
+    "SELECT sum(v.cost) FROM visits v RIGHT JOIN patients p ON v.patient_id = p.id",
+    "SELECT count(*) FROM items i JOIN visits v ON i.visit_id = v.id",
+    "SELECT sum(i.quantity), avg(v.cost) FROM items i JOIN visits v ON i.visit_id = v.id"
+    " JOIN patients p ON p.id = v.patient_id",
+    "SELECT count(*) FROM notes n JOIN profiles f ON n.profile_id = f.id",
+    "SELECT count(*), sum(n.words) FROM notes n LEFT JOIN profiles f ON n.profile_id = f.id",
+    "SELECT count(*) FROM patients p JOIN profiles f ON f.patient_id = p.id",
+    "SELECT sum(p.age) FROM patients p JOIN patients q ON p.id = q.id",
+    "SELECT count(*) FROM patients p JOIN cities c ON c.name = p.city",
+    "SELECT count(*) FROM patients p LEFT JOIN cities c ON c.name = p.city",
+    "SELECT count(*) FROM patients, cities",
+    "SELECT count(*) FROM patients p JOIN cities c ON p.city < c.name",
+    "SELECT sum(p.age) FROM patients p JOIN cities c ON c.region = p.city",
+    # Two public tables fixed by each other are fixed by nothing: a person had six rows, not one.
+    "SELECT count(*) FROM patients p, cities c, cities d WHERE c.name = d.name",
+    "SELECT count(*) FROM patients p, cities c, regions r WHERE c.region = r.name",
+    "SELECT count(*) FROM patients p, regions r, cities c WHERE c.region = r.name"
+    " AND r.name = c.region",
+    "SELECT count(*) FROM patients p JOIN cities c ON c.name = p.city"
+    " JOIN regions r ON r.name = c.region",
+    "SELECT sum(p.age) FROM patients p, cities c WHERE c.name = 'Oslo'",
+    "SELECT count(*) FROM patients p JOIN cities c ON c.name = p.city"
+    " JOIN visits v ON v.patient_id = p.id",
+)
+
+NESTED = (
+    "SELECT count(*) FROM (SELECT * FROM patients) p",
+    "SELECT avg(a) FROM (SELECT age + 1 AS a FROM patients WHERE active) x WHERE a > 3",
+    "SELECT count(*) FROM (SELECT patient_id FROM visits WHERE cost > 5) v"
+    " JOIN patients p ON p.id = v.patient_id",
+    "WITH v AS (SELECT patient_id, balance * 2 AS b FROM visits) SELECT sum(b), avg(b) FROM v",
+    "WITH a AS (SELECT * FROM visits), b AS (SELECT * FROM a WHERE cost > 1)"
+    " SELECT count(*), sum(b.cost) FROM a JOIN b USING (patient_id)",
+    "WITH cities AS (SELECT name, age AS region FROM patients)"
+    " SELECT region, count(*) FROM cities GROUP BY 1",
+    "SELECT count(*) FROM (SELECT p.id, c.region FROM patients p JOIN cities c"
+    " ON c.name = p.city) x JOIN visits v ON v.patient_id = x.id",
+    "SELECT count(*) FROM (SELECT 1 AS one FROM visits) x",
+    "SELECT count(*) FROM patients AS t (i, n, a) WHERE a > 30",
+    "SELECT count(*) FROM (SELECT name || name AS n FROM patients) x WHERE n LIKE '%1person%'",
+)
+
+PUBLIC_KEYS = (
+    "SELECT sex, count(*) FROM patients GROUP BY sex",
+    "SELECT sex, count(*), avg(age), sum(bmi) FROM patients GROUP BY 1",
+    "SELECT kind, count(*) FROM visits GROUP BY kind",
+    "SELECT kind, count(*), sum(cost), avg(balance), count(DISTINCT patient_id) FROM visits"
+    " GROUP BY kind",
+    "SELECT city, count(*) FROM patients GROUP BY city",
+    "SELECT active, avg(weight) FROM patients GROUP BY active",
+    "SELECT age > 50 AS old, count(*) FROM patients GROUP BY old",
+    "SELECT cost > 50, kind, count(*), sum(cost) FROM visits GROUP BY 1, 2",
+    "SELECT CASE WHEN cost < 10 THEN 'low' WHEN cost < 100 THEN 'mid' END AS c, count(*),"
+    " avg(cost) FROM visits GROUP BY c",
+    "SELECT CASE WHEN age < 50 THEN 1 ELSE 2.50 END, count(*) FROM patients GROUP BY 1",
+    "SELECT coalesce(kind, 'none'), count(*) FROM visits GROUP BY 1",
+    "SELECT nullif(sex, 'male'), count(*) FROM patients GROUP BY 1",
+    "SELECT greatest(sex, 'm'), count(*) FROM patients GROUP BY 1",
+    "SELECT CAST(active AS integer), sum(age) FROM patients GROUP BY 1",
+    "SELECT c.region, count(*) FROM patients p JOIN cities c ON c.name = p.city GROUP BY c.region",
+    "SELECT c.region, count(*) FROM patients p LEFT JOIN cities c ON c.name = p.city GROUP BY 1",
+    "SELECT c.region, p.sex, count(*) FROM patients p, cities c GROUP BY 1, 2",
+    "SELECT c.name, sum(v.cost) FROM patients p JOIN cities c ON c.name = p.city"
+    " JOIN visits v ON v.patient_id = p.id GROUP BY 1",
+    "SELECT p.sex, v.kind, count(*), avg(v.cost) FROM patients p JOIN visits v"
+    " ON v.patient_id = p.id GROUP BY p.sex, v.kind",
+    "SELECT p.sex, v.kind, count(DISTINCT p.id) FROM patients p LEFT JOIN visits v"
+    " ON v.patient_id = p.id GROUP BY 1, 2",
+    "SELECT p.city, count(*), sum(v.score) FROM patients p JOIN visits v ON v.patient_id = p.id"
+    " GROUP BY p.city",
+    "SELECT v.kind, sum(i.quantity), count(DISTINCT v.patient_id) FROM items i JOIN visits v"
+    " ON i.visit_id = v.id GROUP BY 1",
+    "SELECT sex, count(*) AS n FROM patients GROUP BY sex HAVING count(*) > 2 ORDER BY n DESC"
+    " LIMIT 2 OFFSET 1",
+    "SELECT kind FROM visits GROUP BY kind ORDER BY avg(cost)",
+    "SELECT DISTINCT sex FROM patients",
+    "SELECT sex FROM patients GROUP BY sex, active",
+    # A boolean of which one value is declared: the other showed whenever a row had it.
+    "SELECT smoker, count(*) FROM profiles GROUP BY smoker",
+    "SELECT grade, smoker, sum(level) FROM profiles GROUP BY 1, 2",
+    "SELECT NOT smoker, count(*) FROM profiles GROUP BY 1",
+    # Minus infinity became NULL in arithmetic on columns that are never NULL: an undeclared key.
+    "SELECT reading < level AS less, count(*) FROM profiles GROUP BY less",
+    "SELECT level * 2 > 5, count(*) FROM profiles GROUP BY 1",
+    "SELECT CAST(reading AS integer) > 1, count(*) FROM profiles GROUP BY 1",
+    "SELECT level + reading > 0, reading / 2 > 1, -level < 3, abs(reading) > 1, count(*)"
+    " FROM profiles GROUP BY 1, 2, 3, 4",
+    "SELECT nullif(reading, level) > 1, greatest(reading, level) > 2, count(*)"
+    " FROM profiles GROUP BY 1, 2",
+    "SELECT CASE WHEN reading > 0 THEN level ELSE reading END > 1, round(level, 1) > 2, count(*)"
+    " FROM profiles GROUP BY 1, 2",
+    "SELECT coalesce(reading, level) = 1, sign(level) > 0, level % 2 > 1, count(*)"
+    " FROM profiles GROUP BY 1, 2, 3",
+    # One value for each person, but only on the rows that the first left join matched.
+    "SELECT q.city, count(*) FROM visits x LEFT JOIN visits v ON v.patient_id = x.patient_id"
+    " AND v.cost > x.cost LEFT JOIN patients q ON q.id = v.patient_id GROUP BY q.city",
+    "SELECT q.sex, count(*), count(DISTINCT x.patient_id) FROM visits x LEFT JOIN visits v"
+    " ON v.patient_id = x.patient_id AND v.cost > x.cost LEFT JOIN patients q"
+    " ON q.id = v.patient_id GROUP BY q.sex",
+    "SELECT f.grade, sum(x.cost) FROM visits x LEFT JOIN (SELECT patient_id AS who, cost AS c"
+    " FROM visits) v ON v.who = x.patient_id AND v.c > x.cost LEFT JOIN profiles f"
+    " ON f.patient_id = v.who GROUP BY f.grade",
+)
+
+OWN_KEYS = (
+    "SELECT diagnosis, count(*) FROM visits GROUP BY diagnosis",
+    "SELECT diagnosis, count(DISTINCT patient_id), sum(cost), avg(score) FROM visits GROUP BY 1",
+    "SELECT zip, count(*) FROM patients GROUP BY zip",
+    "SELECT zip, sex, avg(age) FROM patients GROUP BY 1, 2",
+    "SELECT DISTINCT zip FROM patients",
+    "SELECT DISTINCT diagnosis, kind FROM visits",
+    "SELECT CAST(visited_at AS date), count(*) FROM visits GROUP BY 1",
+    "SELECT visited_at, sum(balance) FROM visits GROUP BY visited_at",
+    "SELECT cost, count(*) FROM visits GROUP BY cost",
+    "SELECT score, balance, count(*) FROM visits GROUP BY 1, 2",
+    "SELECT age % 2 AS age, count(*) FROM patients GROUP BY age",
+    "SELECT born, count(*), avg(bmi) FROM patients GROUP BY born",
+    "SELECT points, weight, count(*) FROM patients GROUP BY 1, 2",
+    "SELECT length(name), left(name, 3), count(*) FROM patients GROUP BY 1, 2",
+    "SELECT diagnosis, p.sex, count(*) FROM patients p JOIN visits v ON v.patient_id = p.id"
+    " GROUP BY 1, 2",
+    "SELECT p.zip, count(*), sum(v.cost) FROM patients p JOIN visits v ON v.patient_id = p.id"
+    " GROUP BY p.zip",
+    "SELECT p.zip, v.kind, count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id"
+    " GROUP BY 1, 2",
+    "SELECT label, sum(quantity) FROM items GROUP BY label",
+    "SELECT label, count(*) FROM items i JOIN visits v ON v.id = i.visit_id WHERE v.cost > 1"
+    " GROUP BY label HAVING count(*) > 1 ORDER BY 2 DESC, label LIMIT 3",
+    "SELECT seen, reading, level, count(*) FROM profiles GROUP BY 1, 2, 3",
+    "SELECT profile_id IS NULL, words, count(*) FROM notes GROUP BY 1, 2",
+    # The undeclared value of a boolean again, as a second group beside a key of the person.
+    "SELECT f.seen, n.open, count(*) FROM notes n JOIN profiles f ON n.profile_id = f.id"
+    " GROUP BY 1, 2",
+    "SELECT c.region, v.diagnosis, count(*) FROM patients p JOIN cities c ON c.name = p.city"
+    " JOIN visits v ON v.patient_id = p.id GROUP BY 1, 2",
+    "SELECT c.region || p.sex, count(*) FROM patients p, cities c GROUP BY 1",
+    "SELECT q.zip, sum(x.cost) FROM visits x LEFT JOIN visits v ON v.patient_id = x.patient_id"
+    " AND v.cost > x.cost LEFT JOIN patients q ON q.id = v.patient_id GROUP BY q.zip",
+)
+
+DATES = (
+    "SELECT count(*) FROM patients p JOIN visits v ON v.patient_id = p.id"
+    " WHERE v.visited_at > p.born",
+    "SELECT count(*) FROM visits WHERE CAST(visited_at AS date) = '2020-01-02'",
+    "SELECT born < seen, seen > '2020-01-01', count(*)"
+    " FROM patients p JOIN profiles f ON f.patient_id = p.id GROUP BY 1, 2",
+)
+
+ALL = (*TOTALS, *JOINS, *NESTED, *PUBLIC_KEYS, *OWN_KEYS, *DATES)

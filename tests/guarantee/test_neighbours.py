@@ -1,0 +1,74 @@
+"""One person changes the exact cells by no more than the declared sensitivity, and nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from fractions import Fraction
+
+import pytest
+
+from analyzer.analyze import analyze
+from analyzer.catalog import Ask
+from analyzer.plan import PrivatePlan, QueryOptions
+from analyzer.refusals import Refusal
+from tests.guarantee import data, questions
+from tests.guarantee.conftest import Place
+from tests.guarantee.generator import Generator
+from tests.guarantee.replay import replay
+
+
+@pytest.mark.parametrize("sql", questions.ALL)
+def test_one_person_changes_no_more_than_is_declared(sql: str, wild_places: list[Place]) -> None:
+    plan = analyze(sql, data.catalog())
+    found = [text for source, people in wild_places for text in replay(plan, source, people)]
+    assert not found
+
+
+@pytest.mark.parametrize("sql", questions.ALL)
+def test_the_same_holds_where_bounds_are_tight(sql: str, wild_places: list[Place]) -> None:
+    options = QueryOptions(max_rows_contributed=3, max_groups_contributed=2)
+    plan = analyze(sql, data.catalog(), options=options)
+    found = [text for source, people in wild_places[:3] for text in replay(plan, source, people)]
+    assert not found
+
+
+def random_plans(seed: int, number: int, *, plain: bool = False) -> Iterator[tuple[str, PrivatePlan]]:
+    """Questions of one seed that are answered, with random bounds and a random ask.
+
+    Raises:
+        AssertionError: fewer than half are answered, so the generator tests refusals.
+    """
+    generator, chance = Generator(seed, plain=plain), random.Random(seed)
+    answered = 0
+    for _ in range(number):
+        sql = generator.question()
+        options = QueryOptions(
+            max_rows_contributed=chance.choice((None, 1, 2, 3, 7)),
+            max_groups_contributed=chance.choice((None, 1, 2, 3)),
+        )
+        ask = Ask(Fraction(chance.choice(("0.1", "1", "5"))), Fraction(1, 10**7))
+        try:
+            plan = analyze(sql, data.catalog(), ask=ask, options=options)
+        except Refusal:
+            continue
+        answered += 1
+        yield sql, plan
+    assert answered > number / 2, f"seed {seed}: only {answered} of {number} are answered"
+
+
+def _check(seed: int, number: int, places: list[Place]) -> None:
+    for i, (sql, plan) in enumerate(random_plans(seed, number)):
+        source, people = places[i % len(places)]
+        assert not replay(plan, source, people), f"seed {seed}: {sql}"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_questions(seed: int, wild_places: list[Place]) -> None:
+    _check(seed, 60, wild_places)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1_000, 1_040))
+def test_many_random_questions(seed: int, wild_places: list[Place]) -> None:
+    _check(seed, 250, wild_places)
