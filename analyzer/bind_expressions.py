@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlglot import exp
 
 from analyzer.catalog import Scalar
-from analyzer.expressions import Expr
+from analyzer.expressions import Constant, Expr
 from analyzer.functions import FUNCTIONS, build
 from analyzer.functions.base import constant
 from analyzer.functions.casts import build_cast
@@ -120,7 +120,10 @@ class ExpressionBinder:
             name = table.get(type(node))
             if name is not None:
                 only(node, *arguments, *_MARKS.get(type(node), ()))
-                bound = build(name, [self.bind(node.args[a]) for a in arguments])
+                args = [self.bind(node.args[a]) for a in arguments]
+                if name == "neg" and (negative := _negative(args[0])) is not None:
+                    return negative
+                bound = build(name, args)
                 return build("not", [bound]) if node.args.get("negate") else bound
         name = _VARIADIC.get(type(node))
         if name is not None:
@@ -280,6 +283,16 @@ class ExpressionBinder:
             return self.unknown(node)
         only(node, "this", "expressions")
         return build({"ceiling": "ceil"}.get(name, name), [self.bind(e) for e in node.expressions])
+
+
+def _negative(expression: Expr) -> Expr | None:
+    """A number with a minus sign is a constant too; -2147483648 is an integer again."""
+    if not isinstance(expression, Constant) or not isinstance(expression.value, int | Decimal):
+        return None
+    if expression.untyped or not expression.type.is_number:
+        return None
+    plain = constant(expression.value).type is expression.type
+    return constant(-expression.value, None if plain else expression.type)
 
 
 _MARKS: dict[type[exp.Expression], tuple[str, ...]] = {
