@@ -16,22 +16,27 @@ from analyzer.catalog import Ask, Catalog, Scalar
 from analyzer.describe import describe
 from analyzer.emit import exact_statement
 from analyzer.expressions import Aggregate, Expr, walk
-from analyzer.finish import finish_statement, value_of
+from analyzer.finish import Cells, finish_statement
 from analyzer.keys import Keys, bounds_of, keys_of
 from analyzer.lexical import TextLimits
 from analyzer.measures import (
+    Axis,
     Bounds,
     Count,
-    Mean,
+    Distinct,
+    Histogram,
     Measure,
     People,
+    Shares,
     Sum,
+    axes,
     decimal,
-    measure,
+    measures_of,
     people,
 )
+from analyzer.noisy_values import quantile, value_of
 from analyzer.parse import parse
-from analyzer.plan import Draw, OutputColumn, PrivatePlan, QueryOptions, Statement
+from analyzer.plan import Draw, OutputColumn, PrivatePlan, Quantile, QueryOptions, Statement
 from analyzer.refusals import BadArgument, PrivateKeys
 from analyzer.relation import Query
 from analyzer.types import Type
@@ -71,9 +76,9 @@ def analyze(
     query = bind(parse(sql, limits), catalog, parameters)
     keys = keys_of(query, catalog)
     bounds = bounds_of(query, keys, catalog, options)
-    of = {aggregate: measure(aggregate, bounds) for aggregate in _aggregates(query)}
+    of = {aggregate: measures_of(aggregate, bounds) for aggregate in _aggregates(query)}
     # Equal measures get one draw: asking twice in one query costs nothing and tells nothing.
-    measures = list(dict.fromkeys(of.values()))
+    measures = list(dict.fromkeys(m for several in of.values() for m in several))
     selection: int | None = None
     if not keys.public:
         units = people(None, bounds)
@@ -148,7 +153,7 @@ def _draws(measures: Sequence[Measure], calibration: Calibration) -> tuple[Draw,
 
 
 def _label(one: Measure) -> str:
-    inside = "*" if one.argument is None else describe(one.argument)
+    inside = ", ".join(describe(a) for a in one.arguments) or "*"
     match one:
         case Count():
             return f"count({inside})"
@@ -156,39 +161,61 @@ def _label(one: Measure) -> str:
             return "number of people" if one.argument is None else f"people with {inside}"
         case Sum():
             return f"sum({inside})"
-        case Mean():
-            return f"avg({inside})"
+        case Histogram():
+            return f"histogram of {inside}"
+        case Distinct():
+            return f"count(distinct {inside})"
+        case Shares():
+            name = "squares" if one.squared else "mean" if len(one.axes) == 1 else "products"
+            return f"{name} of {inside}"
 
 
 def _plan(
     query: Query,
     keys: Keys,
     bounds: Bounds,
-    of: dict[Aggregate, Measure],
+    of: dict[Aggregate, tuple[Measure, ...]],
     measures: Sequence[Measure],
     draws: tuple[Draw, ...],
     calibration: Calibration,
     selection: int | None,
     catalog: Catalog,
 ) -> PrivatePlan:
-    index = {aggregate: measures.index(one) for aggregate, one in of.items()}
-    values: dict[Expr, Expr] = {
-        aggregate: value_of(measures[i], draws[i].cells[0]) for aggregate, i in index.items()
-    }
+    index = {a: [measures.index(m) for m in several] for a, several in of.items()}
+    quantiles = list(
+        dict.fromkeys(_quantile(a, of[a], index[a]) for a in of if a.kind == "quantile")
+    )
+    values: dict[Expr, Expr] = {}
+    for aggregate, several in of.items():
+        if aggregate.kind == "quantile":
+            own = _quantile(aggregate, several, index[aggregate])
+            values[aggregate] = quantile(quantiles.index(own))
+        else:
+            first = [draws[i].cells[0] for i in index[aggregate]]
+            values[aggregate] = value_of(aggregate, several, first)
     key_types = tuple(_key_type(key) for key in keys.expressions)
-    bars = [draw.error_bar for draw in draws for _ in draw.cells]
-    exact = exact_statement(query, keys, bounds, measures, dict(catalog.tables))
-    finish = finish_statement(query, key_types, bars, values)
+    if len(keys.sets) > 1:
+        key_types = (*key_types, Type.INT4)
+    bars = {
+        cell: draw.error_bar
+        for one, draw in zip(measures, draws, strict=True)
+        if not isinstance(one, Histogram)
+        for cell in draw.cells
+    }
+    exact, parts = exact_statement(query, keys, bounds, measures, dict(catalog.tables))
+    finish = finish_statement(query, key_types, Cells(bars, len(quantiles)), values)
     columns = tuple(_column(name, e, index) for name, e in query.outputs)
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
         exact=exact,
+        parts=parts,
         key_types=key_types,
         public_keys=keys.public,
         draws=draws,
         selection=selection,
         threshold=calibration.threshold,
+        quantiles=tuple(quantiles),
         finish=finish,
         columns=columns,
         events=calibration.events,
@@ -202,8 +229,8 @@ def _key_type(key: Expr) -> Type:
     return Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
 
 
-def _column(name: str, expression: Expr, of: dict[Aggregate, int]) -> OutputColumn:
-    used = sorted({of[e] for e in walk(expression) if isinstance(e, Aggregate)})
+def _column(name: str, expression: Expr, of: dict[Aggregate, list[int]]) -> OutputColumn:
+    used = sorted({i for e in walk(expression) if isinstance(e, Aggregate) for i in of[e]})
     return OutputColumn(name, expression.type, bool(used), tuple(used))
 
 
@@ -215,14 +242,11 @@ def _notices(
         found.append(
             f"Each person counts with at most {bounds.max_rows} rows; more are weighted down."
         )
-    if any(isinstance(one, People) for one in measures) and (
-        keys.possible is None or keys.possible > bounds.max_groups
-    ):
+    if any(isinstance(one, People) for one in measures) and bounds.some_groups:
         found.append(f"Each person counts in at most {bounds.max_groups} groups.")
-    for one in measures:
-        if isinstance(one, Sum | Mean):
-            low, high = (decimal(b * one.tick) for b in (one.lower, one.upper))
-            found.append(f"In {_label(one)}, values are kept between {low:f} and {high:f}.")
+    if len(keys.sets) > 1:
+        found.append(f"The answer holds {len(keys.sets)} groupings, which share the loss.")
+    found += list(dict.fromkeys(_clamped(axis) for one in measures for axis in axes(one)))
     if calibration.threshold is not None:
         found.append(
             "The group keys are not public: a group is shown when its noisy number of people"
@@ -231,6 +255,27 @@ def _notices(
     elif any(not key.facts.total_domain for key in keys.expressions):
         found.append("Groups are the declared values; rows with other values are left out.")
     return tuple(found)
+
+
+def _clamped(axis: Axis) -> str:
+    low, high = (decimal(bound * axis.tick) for bound in (axis.lower, axis.upper))
+    return f"Values of {describe(axis.argument)} are kept between {low:f} and {high:f}."
+
+
+def _quantile(aggregate: Aggregate, several: Sequence[Measure], index: Sequence[int]) -> Quantile:
+    """How the noisy histogram is read for an aggregate."""
+    (one,), (draw,) = several, index
+    assert isinstance(one, Histogram) and aggregate.fraction is not None
+    tick = one.axis.tick
+    return Quantile(
+        draw,
+        aggregate.fraction,
+        aggregate.continuous,
+        one.axis.lower * tick,
+        one.step * tick,
+        single=one.step == 1,
+        upper=one.axis.upper * tick,
+    )
 
 
 def _digest(catalog: Catalog, exact: Statement, finish: Statement, calibration: Calibration) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from analyzer.bind_expressions import ExpressionBinder
+from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
 from analyzer.bind_groups import GroupBinder
 from analyzer.bind_relations import RelationBinder
+from analyzer.bind_sets import grouping_sets
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions.base import coerce
@@ -79,10 +80,11 @@ class _QueryBinder:
             )
         items = [_Item(_output_name(n), _inner(n)) for n in tree.expressions]
         rows = ExpressionBinder(scope, self.parameters, "GROUP BY")
-        nodes = self._key_nodes(tree, items, scope)
+        nodes, sets = self._key_nodes(tree, items, scope)
         self._check_aggregates(tree, items, nodes, rows)
         keys = tuple(_key(rows, node) for node in nodes)
-        groups = GroupBinder(rows, keys, [key_ref(i, key) for i, key in enumerate(keys)])
+        refs = [key_ref(i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
+        groups = GroupBinder(rows, keys, refs, sets)
         outputs = tuple((item.name, _output(groups, item.node)) for item in items)
         return Query(
             source=source,
@@ -94,31 +96,26 @@ class _QueryBinder:
             order=_order(tree, groups, items, outputs),
             limit=_count(tree.args.get("limit"), "LIMIT"),
             offset=_count(tree.args.get("offset"), "OFFSET") or 0,
+            sets=sets,
         )
 
     def _key_nodes(
         self, tree: exp.Select, items: list[_Item], scope: Scope
-    ) -> list[exp.Expression]:
-        """What is grouped by: columns and expressions, ordinals and aliases looked up."""
+    ) -> tuple[list[exp.Expression], tuple[int, ...]]:
+        """What is grouped by, ordinals and aliases looked up, and the grouping sets of it."""
         distinct, group = tree.args.get("distinct"), tree.args.get("group")
         if distinct is not None:
             only(distinct)
         if group is None:
             plain = distinct is not None and not any(_aggregates(i.node) for i in items)
-            if distinct is not None and not plain:
-                return []
-            return [i.node for i in items] if plain else []
+            return ([i.node for i in items] if plain else []), (0,)
         if distinct is not None:
             raise Unsupported(
                 "SELECT DISTINCT with GROUP BY is not supported.",
                 hint="Groups are distinct already: leave DISTINCT out.",
             )
         only(group, "expressions")
-        unique: list[exp.Expression] = []
-        for node in (_key_node(n, items, scope) for n in group.expressions):
-            if node not in unique:
-                unique.append(node)
-        return unique
+        return grouping_sets(list(group.expressions), lambda node: _key_node(node, items, scope))
 
     def _check_aggregates(
         self,
@@ -152,11 +149,11 @@ class _QueryBinder:
         )
 
 
-def key_ref(index: int, key: Expr) -> Ref:
+def key_ref(index: int, key: Expr, *, nullable: bool = False) -> Ref:
     """A group key as a column of the noisy rows, where numbers are exact numerics."""
     stored = Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
     facts = Facts(stored, limited(key.facts.physical), key.facts.declared, per_unit=True)
-    return Ref("noisy", f"k{index}", key.type, key.nullable, facts)
+    return Ref("noisy", f"k{index}", key.type, key.nullable or nullable, facts)
 
 
 def _key(rows: ExpressionBinder, node: exp.Expression) -> Expr:
@@ -286,7 +283,7 @@ def _output_name(node: exp.Expression) -> str:
 
 
 def _aggregates(node: exp.Expression) -> bool:
-    return node.find(exp.AggFunc, exp.WithinGroup) is not None
+    return node.find(exp.AggFunc, *AGGREGATES) is not None
 
 
 def _rows_hint(tree: exp.Select, scope: Scope) -> str:

@@ -69,7 +69,25 @@ _ROUNDING: dict[type[exp.Expression], str] = {
     exp.Round: "round",
     exp.Trunc: "trunc",
 }
-AGGREGATES = (exp.Count, exp.Sum, exp.Avg)
+AGGREGATES = (
+    exp.Count,
+    exp.Sum,
+    exp.Avg,
+    exp.Variance,
+    exp.VariancePop,
+    exp.Stddev,
+    exp.StddevPop,
+    exp.StddevSamp,
+    exp.Corr,
+    exp.CovarPop,
+    exp.CovarSamp,
+    exp.RegrSlope,
+    exp.RegrIntercept,
+    exp.Min,
+    exp.Max,
+    exp.WithinGroup,
+    exp.Grouping,
+)
 _TYPES: dict[str, Type] = {
     "BOOLEAN": Type.BOOL,
     "INT": Type.INT4,
@@ -166,7 +184,7 @@ class ExpressionBinder:
         ):
             raise NoMechanism(
                 f"There is no private mechanism for {_function_name(node)}.",
-                hint="Use COUNT(*), COUNT(x), COUNT(DISTINCT the unit key), SUM(x) or AVG(x).",
+                hint="docs/sql.md lists the aggregates that epsql answers.",
             )
         if isinstance(node, exp.Func):
             raise UnknownFunction(

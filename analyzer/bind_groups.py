@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
-from analyzer.expressions import Aggregate, Expr, Facts
+from analyzer.expressions import Aggregate, Constant, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
 from analyzer.parse import only
 from analyzer.ranges import NOISY
-from analyzer.refusals import NoMechanism, RowsRefused, WrongGrouping, WrongType
+from analyzer.refusals import BadArgument, NoMechanism, RowsRefused, WrongGrouping, WrongType
 from analyzer.types import Type
+
+_ONE: dict[type[exp.Expression], tuple[str, str]] = {
+    exp.Sum: ("sum", "sum"),
+    exp.Avg: ("avg", "avg"),
+    exp.Variance: ("var_samp", "variance"),
+    exp.VariancePop: ("var_pop", "var_pop"),
+    exp.Stddev: ("stddev_samp", "stddev"),
+    exp.StddevPop: ("stddev_pop", "stddev_pop"),
+    exp.StddevSamp: ("stddev_samp", "stddev_samp"),
+    exp.Min: ("quantile", "min"),
+    exp.Max: ("quantile", "max"),
+}
+"""Aggregates of one number: what is computed, and what the analyst calls it."""
+_TWO: dict[type[exp.Expression], str] = {
+    exp.Corr: "corr",
+    exp.CovarPop: "covar_pop",
+    exp.CovarSamp: "covar_samp",
+    exp.RegrSlope: "regr_slope",
+    exp.RegrIntercept: "regr_intercept",
+}
+"""Aggregates of two numbers, (y, x)."""
 
 
 class GroupBinder(ExpressionBinder):
@@ -24,12 +47,18 @@ class GroupBinder(ExpressionBinder):
     """
 
     def __init__(
-        self, rows: ExpressionBinder, keys: Sequence[Expr], key_refs: Sequence[Expr]
+        self,
+        rows: ExpressionBinder,
+        keys: Sequence[Expr],
+        key_refs: Sequence[Expr],
+        sets: Sequence[int],
     ) -> None:
+        """``sets``: the grouping sets by their GROUPING numbers."""
         super().__init__(rows.scope, rows.parameters, "this place")
         self.rows = rows
         self.keys = keys
         self.key_refs = key_refs
+        self.sets = sets
 
     def bind(self, node: exp.Expression) -> Expr:
         if self.keys and not isinstance(node, exp.Literal) and not _has_aggregate(node):
@@ -48,76 +77,166 @@ class GroupBinder(ExpressionBinder):
         )
 
     def aggregate(self, node: exp.Expression) -> Expr:
-        condition: exp.Expression | None = None
+        condition: Expr | None = None
         if isinstance(node, exp.Filter):
             only(node, "this", "expression")
-            condition, node = node.expression.this, node.this
-            if not isinstance(node, AGGREGATES):
-                return self.unknown(node)
-        only(node, "this", "big_int")
-        inner, distinct = node.this, False
-        if isinstance(inner, exp.Distinct):
-            only(inner, "expressions")
-            distinct = True
-            inner = inner.expressions[0] if len(inner.expressions) == 1 else inner
-        if isinstance(inner, exp.Star):
-            argument: Expr | None = None
-        else:
-            argument = ExpressionBinder(
-                self.rows.scope, self.parameters, "the argument of another aggregate"
-            ).bind(inner)
-        if condition is not None:
-            holds = ExpressionBinder(self.rows.scope, self.parameters, "FILTER").bind(condition)
-            argument = build("case", [holds, argument or constant(1), constant(None, untyped=True)])
+            condition = self._rows("FILTER").bind(node.expression.this)
+            if condition.type is not Type.BOOL:
+                raise WrongType("FILTER takes a condition.")
+            node = node.this
+        if isinstance(node, exp.Grouping):
+            return self._grouping(node, condition)
         if isinstance(node, exp.Count):
-            return self._count(argument, distinct=distinct, filtered=condition is not None)
-        return self._total(node, argument, distinct=distinct)
+            return self._count(node, condition)
+        if isinstance(node, exp.WithinGroup):
+            return self._percentile(node, condition)
+        if type(node) in _ONE:
+            return self._one(node, condition)
+        if type(node) in _TWO:
+            return self._two(node, condition)
+        return self.unknown(node)
 
-    def _count(self, argument: Expr | None, *, distinct: bool, filtered: bool) -> Expr:
-        kind = "count"
-        if argument is not None and not argument.nullable and not distinct:
-            argument = None
-        if distinct:
-            assert argument is not None
-            subject = argument.args[1] if filtered and hasattr(argument, "args") else argument
-            if not subject.facts.owner:
-                raise NoMechanism(
-                    "COUNT(DISTINCT ...) counts privacy units only.",
-                    hint="Use COUNT(DISTINCT the unit key), or GROUP BY the column.",
-                )
-            kind = "count_units"
-            if not argument.nullable:
-                argument = None
-        return _aggregate(kind, argument, Type.INT8)
+    def _rows(self, place: str) -> ExpressionBinder:
+        return ExpressionBinder(self.rows.scope, self.parameters, place)
 
-    def _total(self, node: exp.Expression, argument: Expr | None, *, distinct: bool) -> Expr:
-        name = "sum" if isinstance(node, exp.Sum) else "avg"
-        if argument is None:
+    def _number(self, name: str, node: exp.Expression, condition: Expr | None) -> Expr:
+        """The argument of an aggregate over numbers, NULL where the condition does not hold."""
+        if isinstance(node, exp.Star):
             raise WrongType(f"{name} takes a number, not *.")
-        if distinct:
+        if isinstance(node, exp.Distinct):
             raise NoMechanism(
                 f"There is no private mechanism for {name.upper()}(DISTINCT ...).",
                 hint="Leave DISTINCT out, or GROUP BY the column and count.",
             )
-        argument = coerce(argument, Type.NUMERIC)
+        argument = coerce(self._rows("the argument of an aggregate").bind(node), Type.NUMERIC)
         if not argument.type.is_number:
             raise WrongType(
                 f"{name} takes a number, not {argument.type.value}.",
                 hint="For conditions write count(*) FILTER (WHERE ...).",
             )
         if argument.facts.owner or argument.facts.holds_owner:
-            raise RowsRefused("The privacy unit's key cannot be summed.")
+            raise RowsRefused("The privacy unit's key cannot be measured.")
+        return _where(condition, argument)
+
+    def _one(self, node: exp.Expression, condition: Expr | None) -> Expr:
+        only(node, "this")
+        kind, name = _ONE[type(node)]
+        argument = self._number(name, node.this, condition)
         result = Type.FLOAT8 if argument.type is Type.FLOAT8 else Type.NUMERIC
         if name == "sum" and argument.type is Type.INT4:
             result = Type.INT8
-        return _aggregate(name, argument, result)
+        if kind == "quantile":
+            fraction = Fraction(0 if name == "min" else 1)
+            return _aggregate(kind, (argument,), argument.type, name, fraction)
+        return _aggregate(kind, (argument,), result, name)
+
+    def _two(self, node: exp.Expression, condition: Expr | None) -> Expr:
+        only(node, "this", "expression")
+        name = _TWO[type(node)]
+        y, x = (self._number(name, n, condition) for n in (node.this, node.expression))
+        # Only rows that have both count, so each is NULL where the other one is.
+        both = [
+            _where(build("is not null", [other]) if other.nullable else None, one)
+            for one, other in ((y, x), (x, y))
+        ]
+        return _aggregate(name, tuple(both), Type.FLOAT8, name)
+
+    def _count(self, node: exp.Expression, condition: Expr | None) -> Expr:
+        only(node, "this", "big_int")
+        inner, distinct = node.this, isinstance(node.this, exp.Distinct)
+        if isinstance(inner, exp.Distinct):
+            only(inner, "expressions")
+            if len(inner.expressions) != 1:
+                raise NoMechanism("COUNT(DISTINCT ...) takes one expression.")
+            inner = inner.expressions[0]
+        if isinstance(inner, exp.Star):
+            argument = None if condition is None else _where(condition, constant(1))
+            return _aggregate("count", () if argument is None else (argument,), Type.INT8, "count")
+        subject = coerce(self._rows("the argument of an aggregate").bind(inner), Type.TEXT)
+        argument = _where(condition, subject)
+        counted = (argument,) if argument.nullable else ()
+        if not distinct:
+            return _aggregate("count", counted, Type.INT8, "count")
+        if subject.facts.owner:
+            return _aggregate("count_units", counted, Type.INT8, "count")
+        if subject.facts.holds_owner:
+            raise RowsRefused("Values made of the privacy unit's key cannot be counted.")
+        return _aggregate("count_distinct", (argument,), Type.INT8, "count")
+
+    def _percentile(self, node: exp.Expression, condition: Expr | None) -> Expr:
+        only(node, "this", "expression")
+        what, order = node.this, node.expression
+        if not isinstance(what, exp.PercentileCont | exp.PercentileDisc):
+            return self.unknown(what)
+        only(what, "this")
+        only(order, "expressions")
+        continuous = isinstance(what, exp.PercentileCont)
+        name = "percentile_cont" if continuous else "percentile_disc"
+        ordered = order.expressions[0]
+        only(ordered, "this", "desc", "nulls_first")
+        if len(order.expressions) != 1 or (ordered.args.get("desc") and not continuous):
+            raise NoMechanism(
+                f"{name} takes one ascending ORDER BY here.",
+                hint="For the other end, ask for 1 minus the fraction.",
+            )
+        fraction = self.rows.bind(what.this)
+        value = fraction.value if isinstance(fraction, Constant) else None
+        if not isinstance(value, int | Decimal) or not 0 <= value <= 1:
+            raise BadArgument(f"{name} takes a constant fraction between 0 and 1.")
+        argument = self._number(name, ordered.this, condition)
+        share = Fraction(value)
+        if ordered.args.get("desc"):
+            share = 1 - share
+        result = Type.FLOAT8 if continuous else argument.type
+        return _aggregate("quantile", (argument,), result, name, share, continuous=continuous)
+
+    def _grouping(self, node: exp.Expression, condition: Expr | None) -> Expr:
+        """GROUPING(a, b): which keys the grouping set leaves out, the last one in the lowest bit."""
+        only(node, "expressions")
+        if condition is not None:
+            raise WrongGrouping("GROUPING takes no FILTER.")
+        places = []
+        for argument in node.expressions:
+            row = self.rows.bind(argument)
+            if row not in self.keys:
+                raise WrongGrouping("The arguments of GROUPING have to be group keys.")
+            places.append(len(self.keys) - 1 - self.keys.index(row))
+        if len(self.sets) == 1:
+            return constant(0)
+        number = grouping_ref(len(self.keys))
+        branches: list[Expr] = []
+        for one in self.sets:
+            bits = sum(((one >> place) & 1) << i for i, place in enumerate(reversed(places)))
+            branches += [build("=", [number, constant(one)]), constant(bits)]
+        return build("case", [*branches, constant(0)])
 
 
-def _aggregate(kind: str, argument: Expr | None, type_: Type) -> Aggregate:
+def grouping_ref(keys: int) -> Ref:
+    """The number of a noisy row's grouping set, in the column after the keys."""
+    return Ref("noisy", f"k{keys}", Type.INT4, False, Facts(Type.INT4))
+
+
+def _where(condition: Expr | None, value: Expr) -> Expr:
+    """``value`` where the condition holds, else NULL."""
+    if condition is None:
+        return value
+    return build("case", [condition, value, constant(None, untyped=True)])
+
+
+def _aggregate(
+    kind: str,
+    arguments: tuple[Expr, ...],
+    type_: Type,
+    name: str,
+    fraction: Fraction | None = None,
+    *,
+    continuous: bool = False,
+) -> Aggregate:
     # Noisy values are computed as exact numerics; integer cells keep them inside this range.
-    size = 1 if argument is None else 1 + argument.facts.size
-    return Aggregate(kind, argument, type_, Facts(Type.NUMERIC, NOISY, size=size))
+    size = 1 + sum(argument.facts.size for argument in arguments)
+    facts = Facts(Type.NUMERIC, NOISY, size=size)
+    return Aggregate(kind, arguments, type_, facts, name, fraction, continuous)
 
 
 def _has_aggregate(node: exp.Expression) -> bool:
-    return node.find(exp.AggFunc, exp.Filter) is not None
+    return node.find(exp.AggFunc, exp.Filter, *AGGREGATES) is not None

@@ -12,8 +12,8 @@ def describe(expression: Expr) -> str:
     if isinstance(expression, Constant):
         return "null" if expression.value is None else str(expression.value)
     if isinstance(expression, Aggregate):
-        inner = "*" if expression.argument is None else describe(expression.argument)
-        return f"{expression.kind}({inner})"
+        inner = ", ".join(describe(a) for a in expression.arguments) or "*"
+        return f"{expression.name}({inner})"
     parts = [describe(arg) for arg in expression.args]
     name = expression.function
     if name == "neg":

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.catalog import Scalar, Table, ValuesFrom
-from analyzer.emit_bounds import parts
+from analyzer.emit_bounds import (
+    Rows,
+    contributions,
+    distinct_values,
+    grid_point,
+    integer,
+    select,
+)
 from analyzer.expressions import Expr
 from analyzer.functions.base import as_type
 from analyzer.keys import Keys
-from analyzer.measures import Bounds, Measure
-from analyzer.plan import Statement
+from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
+from analyzer.plan import Part, Statement
 from analyzer.printing import Printer, quoted, relation_name
 from analyzer.relation import Query
 from analyzer.types import Type
@@ -22,40 +29,126 @@ def exact_statement(
     bounds: Bounds,
     measures: Sequence[Measure],
     tables: dict[str, Table],
-) -> Statement:
-    """The SQL that runs on protected data: rows, contributions bounded per unit, sums per group.
+) -> tuple[Statement, tuple[Part, ...]]:
+    """The SQL that runs on protected data, and what its parts hold.
 
-    Three layers. ``rows`` has the owner, the keys and the arguments of every row that counts.
-    ``parts`` has what each unit contributes to each of its groups, bounded. The outermost adds the
-    parts up, together with a zero for every public key, so that public keys all appear.
+    The rows that count have an owner, the keys and the arguments. Contributions are what each unit
+    adds to each of its groups, bounded. Sums over units, together with a zero for every public key,
+    make the first part; each histogram and each count of distinct values makes one more. A statement
+    of one part gives keys and cells. One of several gives the part's number, a bucket (of a
+    histogram) and then keys and cells, the cells filled up with zeros.
     """
     printer = Printer(tables)
-    arguments = _arguments(measures)
-    cells = sum(m.cells for m in measures)
-    key_names = [f"k{i}" for i in range(len(keys.expressions))]
-    rows = _rows(printer, query, keys, arguments)
-    contributed = parts(printer, keys, bounds, measures, arguments, rows)
-    cell_names = [f"c{i}" for i in range(cells)]
-    listed = ", ".join([*key_names, *cell_names])
-    if keys.public:
-        contributed += f"\nUNION ALL\n{_zeros(printer, keys, cells)}"
-    sums = ", ".join([*key_names, *(f"sum(u.{c}) AS {c}" for c in cell_names)])
-    text = f"SELECT {sums or '1 AS nothing'}\nFROM (\n{contributed}\n) AS u ({listed or 'nothing'})"
-    if key_names:
-        text += f"\nGROUP BY {', '.join(key_names)}\nORDER BY {', '.join(key_names)}"
-    return Statement(text, tuple(printer.parameters))
+    first = _first_cells(measures)
+    regular = [m for m in measures if not isinstance(m, Histogram | Distinct)]
+    others = [(i, m) for i, m in enumerate(measures) if isinstance(m, Histogram | Distinct)]
+    names = tuple(f"k{i}" for i in range(len(keys.expressions) + (len(keys.sets) > 1)))
+    texts = [_regular_part(printer, query, keys, bounds, regular)]
+    own = [
+        c
+        for i, m in enumerate(measures)
+        if m in regular
+        for c in range(first[i], first[i] + m.cells)
+    ]
+    parts = [Part(tuple(own), buckets=False)]
+    for index, measure in others:
+        if isinstance(measure, Histogram):
+            texts.append(_histogram_part(printer, query, keys, bounds, measure))
+            cells = range(first[index], first[index] + measure.cells)
+        else:
+            texts.append(_distinct_part(printer, query, keys, bounds, measure))
+            cells = range(first[index], first[index] + 1)
+        parts.append(Part(tuple(cells), buckets=isinstance(measure, Histogram)))
+    text = texts[0] if len(texts) == 1 else _joined(texts, parts, names)
+    order = [*(["part", "bucket"] if len(texts) > 1 else []), *names]
+    if order:
+        text += f"\nORDER BY {', '.join(order)}"
+    return Statement(text, tuple(printer.parameters)), tuple(parts)
 
 
-def _arguments(measures: Sequence[Measure]) -> list[Expr]:
-    found: list[Expr] = []
+def _first_cells(measures: Sequence[Measure]) -> list[int]:
+    first, found = 0, []
     for measure in measures:
-        if measure.argument is not None and measure.argument not in found:
-            found.append(measure.argument)
+        found.append(first)
+        first += measure.cells
     return found
 
 
-def _rows(printer: Printer, query: Query, keys: Keys, arguments: Sequence[Expr]) -> str:
+def _joined(texts: Sequence[str], parts: Sequence[Part], names: Sequence[str]) -> str:
+    """The parts under one another, in columns of one shape."""
+    widths = [1 if part.buckets else len(part.cells) for part in parts]
+    arms = []
+    for number, (text, part, width) in enumerate(zip(texts, parts, widths, strict=True)):
+        cells = [f"CAST(a.c{i} AS numeric) AS c{i}" for i in range(width)]
+        cells += [f"CAST(0 AS numeric) AS c{i}" for i in range(width, max(widths))]
+        bucket = "a.bucket" if part.buckets else "CAST(NULL AS integer) AS bucket"
+        columns = [f"{number} AS part", bucket, *(f"a.{name}" for name in names), *cells]
+        arms.append(f"{select(columns)} FROM (\n{text}\n) AS a")
+    return "\nUNION ALL\n".join(arms)
+
+
+def _summed(
+    contributed: str, names: Sequence[str], cells: int, *, zeros: str | None, bucket: bool = False
+) -> str:
+    """Contributions added up over units, for each key."""
+    cell_names = [f"c{i}" for i in range(cells)]
+    group = [*(["bucket"] if bucket else []), *names]
+    source = contributed if zeros is None else f"{contributed}\nUNION ALL\n{zeros}"
+    listed = ", ".join([*group, *cell_names]) or "nothing"
+    columns = [*group, *(f"sum(u.{c}) AS {c}" for c in cell_names)] or ["1 AS nothing"]
+    text = f"SELECT {', '.join(columns)}\nFROM (\n{source}\n) AS u ({listed})"
+    return f"{text}\nGROUP BY {', '.join(group)}" if group else text
+
+
+def _regular_part(
+    printer: Printer, query: Query, keys: Keys, bounds: Bounds, measures: Sequence[Measure]
+) -> str:
+    cells = sum(m.cells for m in measures)
+    if not measures and keys.public:
+        declared = _zeros(printer, keys, 0)
+        names = [f"k{i}" for i in range(len(keys.expressions) + (len(keys.sets) > 1))]
+        return f"SELECT * FROM (\n{declared}\n) AS u ({', '.join(names) or 'nothing'})"
+    rows = _rows(printer, query, keys, [a for m in measures for a in m.arguments])
+    contributed = contributions(printer, rows, measures, bounds, public=keys.public)  # type: ignore[arg-type]
+    zeros = _zeros(printer, keys, cells) if keys.public else None
+    return _summed(contributed, rows.keys, cells, zeros=zeros)
+
+
+def _histogram_part(
+    printer: Printer, query: Query, keys: Keys, bounds: Bounds, measure: Histogram
+) -> str:
+    """Rows counted by key and bucket: a count over one more key, whose values are known."""
+    axis = measure.axis
+    rows = _rows(printer, query, keys, [axis.argument])
+    name = rows.of(axis.argument)
+    steps = f"({grid_point(axis, name)} - {integer(axis.lower)}) / {integer(measure.step)}"
+    columns = ["r.owner", f"CAST({steps} AS integer) AS bucket", *(f"r.{k}" for k in rows.keys)]
+    text = f"{select(columns)} FROM (\n{rows.text}\n) AS r WHERE ({name} IS NOT NULL)"
+    by_bucket = Rows(text, ("bucket", *rows.keys), {})
+    counted = Count(None, measure.cap, measure.tick, measure.sets)
+    contributed = contributions(
+        printer, by_bucket, [counted], bounds.many_groups(), public=keys.public
+    )
+    return _summed(contributed, rows.keys, 1, zeros=None, bucket=True)
+
+
+def _distinct_part(
+    printer: Printer, query: Query, keys: Keys, bounds: Bounds, measure: Distinct
+) -> str:
+    rows = _rows(printer, query, keys, [measure.argument])
+    value = canonical(rows.of(measure.argument), measure.argument)
+    cap = None if bounds.one_row else measure.cap
+    pairs = distinct_values(printer, rows, value, cap)
+    columns = [*(f"d.{name}" for name in rows.keys), "count(DISTINCT d.v) AS c0"]
+    text = f"{select(columns)} FROM (\n{pairs}\n) AS d"
+    group = ", ".join(f"d.{name}" for name in rows.keys)
+    return f"{text} GROUP BY {group}" if group else text
+
+
+def _rows(printer: Printer, query: Query, keys: Keys, wanted: Sequence[Expr]) -> Rows:
+    """The rows that count: they have an owner, and public keys where keys are public."""
     assert query.owned.owner is not None
+    arguments = list(dict.fromkeys(wanted))
     owner = printer.expression(query.owned.owner)
     columns = [f"{owner} AS owner"]
     columns += [f"{key_text(printer, key)} AS k{i}" for i, key in enumerate(keys.expressions)]
@@ -68,12 +161,40 @@ def _rows(printer: Printer, query: Query, keys: Keys, arguments: Sequence[Expr])
     held = _held(printer, keys) if keys.public else []
     if held:
         text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(held)}"
-    return text
+    names = [f"k{i}" for i in range(len(keys.expressions))]
+    if len(keys.sets) > 1:
+        values = [f"e.v{i}" for i in range(len(arguments))]
+        each = ", ".join(["e.owner", *_in_sets(keys, [f"e.{name}" for name in names]), *values])
+        text = f"SELECT {each} FROM (\n{text}\n) AS e CROSS JOIN {_sets(keys)}"
+        names.append(f"k{len(names)}")
+    return Rows(text, tuple(names), {a: f"v{i}" for i, a in enumerate(arguments)})
+
+
+def _sets(keys: Keys) -> str:
+    """The grouping sets by their GROUPING numbers."""
+    return f"(VALUES {', '.join(f'({number})' for number in keys.sets)}) AS s (g)"
+
+
+def _in_sets(keys: Keys, names: Sequence[str]) -> list[str]:
+    """The keys as a grouping set shows them, NULL where it leaves them out; then its number.
+
+    Every row counts once in every set, so one unit's part in all sets together is bounded at once.
+    """
+    last = len(names) - 1
+    shown = [
+        f"CASE WHEN s.g & {1 << (last - i)} = 0 THEN {name} END AS k{i}"
+        for i, name in enumerate(names)
+    ]
+    return [*shown, f"s.g AS k{len(names)}"]
 
 
 def key_text(printer: Printer, key: Expr) -> str:
     """A group key in a canonical form: equal values look equal, whichever row shows them."""
-    text = printer.expression(key)
+    return canonical(printer.expression(key), key)
+
+
+def canonical(text: str, key: Expr) -> str:
+    """Printed ``key`` so that values that are equal are the same in every way."""
     if key.type is Type.TEXT:
         return f'({text} COLLATE "C")'
     if key.facts.stored in (Type.NUMERIC, Type.FLOAT8):
@@ -137,6 +258,10 @@ def _zeros(printer: Printer, keys: Keys, cells: int) -> str:
                 missing += ' COLLATE "C"'
             choices = f"{choices} UNION ALL {missing}" if choices else missing
         sources.append(f"({choices}) AS z{i} (k)")
-    columns = [*(f"z{i}.k" for i in range(len(sources))), *(["0"] * cells)]
+    keys_text = [f"z{i}.k" for i in range(len(sources))]
+    if len(keys.sets) > 1:
+        columns = [*_in_sets(keys, keys_text), *(["0"] * cells)]
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {' CROSS JOIN '.join([*sources, _sets(keys)])}"
+    columns = [*keys_text, *(["0"] * cells)]
     text = f"SELECT {', '.join(columns) or '1'}"
     return f"{text} FROM {' CROSS JOIN '.join(sources)}" if sources else text

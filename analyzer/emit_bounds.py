@@ -2,59 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from analyzer.expressions import Expr
 from analyzer.functions.base import as_type
-from analyzer.keys import Keys
-from analyzer.measures import Bounds, Count, Mean, Measure, People, Sum, decimal
+from analyzer.measures import Axis, Bounds, Count, People, Regular, Shares, Sum, decimal
 from analyzer.plan import SELECTION_KEY
 from analyzer.printing import Printer
 from analyzer.types import Type
 
 
-def parts(
-    printer: Printer,
-    keys: Keys,
-    bounds: Bounds,
-    measures: Sequence[Measure],
-    arguments: Sequence[Expr],
-    rows: str,
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that count, as SQL: columns ``owner``, the keys, and one for each argument."""
+
+    text: str
+    keys: tuple[str, ...]
+    arguments: Mapping[Expr, str]
+
+    def of(self, argument: Expr) -> str:
+        return f"r.{self.arguments[argument]}"
+
+
+def contributions(
+    printer: Printer, rows: Rows, measures: Sequence[Regular], bounds: Bounds, *, public: bool
 ) -> str:
-    """What each unit contributes to each group, bounded in rows, groups and values."""
-    names = [f"k{i}" for i in range(len(keys.expressions))]
-    inputs = [None if m.argument is None else f"r.v{arguments.index(m.argument)}" for m in measures]
-    listed = [f"r.{name}" for name in names]
+    """What each unit contributes to each group, bounded in rows, groups and values.
+
+    Columns: the keys, then ``c0, c1, ..``, the cells of all measures in order.
+    """
+    listed = [f"r.{name}" for name in rows.keys]
+    source = f"FROM (\n{rows.text}\n) AS r"
     if bounds.one_row:
-        cells = [c for m, name in zip(measures, inputs, strict=True) for c in _row_cells(m, name)]
-        return f"{_select([*listed, *_numbered(cells)])} FROM (\n{rows}\n) AS r"
-    totals = [c for m, name in zip(measures, inputs, strict=True) for c in _totals(m, name)]
+        cells = [cell for m in measures for cell in _row_cells(m, rows)]
+        return f"{select([*listed, *numbered(cells)])} {source}"
+    totals = [cell for m in measures for cell in _totals(m, rows)]
     grouping = ", ".join(["r.owner", *listed])
     if bounds.one_group:
         # One group a unit: its totals are all there is of it, and are bounded on the spot.
         cells = [c for m, own in _split(measures, totals) for c in _bounded_alone(m, own)]
-        columns = _select([*listed, *_numbered(cells)])
-        return f"{columns} FROM (\n{rows}\n) AS r GROUP BY {grouping}"
-    columns = _select(["r.owner", *listed, *_numbered(totals)])
-    pairs = f"{columns} FROM (\n{rows}\n) AS r GROUP BY {grouping}"
-    chosen = _chosen(printer, keys, bounds, measures, names)
-    if chosen is not None:
-        pairs = f"SELECT b.*, {chosen} AS pick FROM (\n{pairs}\n) AS b"
-        if not keys.public:
+        return f"{select([*listed, *numbered(cells)])} {source} GROUP BY {grouping}"
+    pairs = f"{select(['r.owner', *listed, *numbered(totals)])} {source} GROUP BY {grouping}"
+    picked = bounds.some_groups and any(isinstance(m, People) for m in measures)
+    if picked:
+        pairs = f"SELECT b.*, {_pick(printer, rows.keys, 'b')} AS pick FROM (\n{pairs}\n) AS b"
+        if not public:
             pairs = f"SELECT * FROM (\n{pairs}\n) AS p WHERE p.pick <= {bounds.max_groups}"
-    return _scaled(measures, names, pairs, bounds, picked=chosen is not None and keys.public)
+    return _scaled(measures, rows.keys, pairs, bounds, picked=picked and public)
 
 
-def _select(columns: Sequence[str]) -> str:
+def distinct_values(printer: Printer, rows: Rows, value: str, cap: int | None) -> str:
+    """The different pairs of keys and value that each unit offers, at most ``cap`` of them.
+
+    Columns: the keys, then ``v``. None for ``cap`` where a unit has one row.
+    """
+    names = [*(f"r.{name}" for name in rows.keys), f"{value} AS v"]
+    kept = f"({value} IS NOT NULL)"
+    if cap is None:
+        return f"{select(names)} FROM (\n{rows.text}\n) AS r WHERE {kept}"
+    pairs = f"{select(['r.owner', *names])} FROM (\n{rows.text}\n) AS r WHERE {kept}"
+    pairs = pairs.replace("SELECT", "SELECT DISTINCT", 1)
+    ranked = f"SELECT b.*, {_pick(printer, (*rows.keys, 'v'), 'b')} AS pick FROM (\n{pairs}\n) AS b"
+    chosen = [*(f"p.{name}" for name in rows.keys), "p.v"]
+    return f"{select(chosen)} FROM (\n{ranked}\n) AS p WHERE p.pick <= {cap}"
+
+
+def select(columns: Sequence[str]) -> str:
     return f"SELECT {', '.join(columns) or '1'}"
 
 
-def _numbered(cells: Sequence[str]) -> list[str]:
+def numbered(cells: Sequence[str]) -> list[str]:
     return [f"{text} AS c{i}" for i, text in enumerate(cells)]
 
 
-def _split(measures: Sequence[Measure], cells: Sequence[str]) -> list[tuple[Measure, list[str]]]:
+def _split(measures: Sequence[Regular], cells: Sequence[str]) -> list[tuple[Regular, list[str]]]:
     """Each measure with its own cells."""
     found, first = [], 0
     for measure in measures:
@@ -63,136 +86,132 @@ def _split(measures: Sequence[Measure], cells: Sequence[str]) -> list[tuple[Meas
     return found
 
 
-def _chosen(
-    printer: Printer, keys: Keys, bounds: Bounds, measures: Sequence[Measure], names: list[str]
-) -> str | None:
-    """The rank of a group among its unit's groups, where a unit may count in some of them only.
+def _pick(printer: Printer, names: Sequence[str], alias: str) -> str:
+    """The rank of a pair among its unit's pairs, where only some of them may count.
 
-    Which ones depends on that unit alone: a keyed hash of its own owner and keys, ties broken by
-    the keys. The choices of all other units are the same with and without it.
+    Which ones depends on that unit alone: a keyed hash of its own owner and values, ties broken by
+    the values. The choices of all other units are the same with and without it.
     """
-    enough = keys.possible is not None and keys.possible <= bounds.max_groups
-    if enough or not any(isinstance(m, People) for m in measures):
-        return None
     secret = printer.parameter(SELECTION_KEY, "bigint")
-    own = ", ".join(f"b.{name}" for name in ("owner", *names))
-    ties = "".join(f", b.{name}" for name in names)
+    own = ", ".join(f"{alias}.{name}" for name in ("owner", *names))
+    ties = "".join(f", {alias}.{name}" for name in names)
     order = f"hash_record_extended(ROW({own}), {secret}){ties}"
-    return f"row_number() OVER (PARTITION BY b.owner ORDER BY {order})"
+    return f"row_number() OVER (PARTITION BY {alias}.owner ORDER BY {order})"
 
 
 def _scaled(
-    measures: Sequence[Measure], names: list[str], pairs: str, bounds: Bounds, *, picked: bool
+    measures: Sequence[Regular], names: Sequence[str], pairs: str, bounds: Bounds, *, picked: bool
 ) -> str:
     """The pairs with every measure's norm over the unit's groups held to its limit."""
     cells = [f"q.c{i}" for i in range(sum(m.cells for m in measures))]
-    norms, sums = [], []
-    for i, (measure, own) in enumerate(_split(measures, cells)):
-        norms.append(f"n.n{i}")
-        if not isinstance(measure, People):
-            sums.append(f"sum({_norm(measure, own)}) OVER (PARTITION BY q.owner) AS n{i}")
-    inner = f"SELECT {', '.join(['q.*', *sums])} FROM (\n{pairs}\n) AS q"
-    outer = [c.replace("q.", "n.") for c in cells]
-    bounded = _bounded(measures, outer, norms)
-    if picked:
-        for i, (measure, _) in enumerate(_split(measures, cells)):
-            if isinstance(measure, People):
-                at = sum(m.cells for m in measures[:i])
-                bounded[at] = (
-                    f"CASE WHEN n.pick <= {bounds.max_groups} THEN {bounded[at]} ELSE 0 END"
-                )
-    columns = _select([*(f"n.{name}" for name in names), *_numbered(bounded)])
-    return f"{columns} FROM (\n{inner}\n) AS n"
+    sums = [
+        f"sum({_norm(measure, own)}) OVER (PARTITION BY q.owner) AS n{i}"
+        for i, (measure, own) in enumerate(_split(measures, cells))
+        if not isinstance(measure, People)
+    ]
+    inner = f"{select(['q.*', *sums])} FROM (\n{pairs}\n) AS q"
+    bounded = []
+    outer = [cell.replace("q.", "n.") for cell in cells]
+    for i, (measure, own) in enumerate(_split(measures, outer)):
+        found = _bounded(measure, own, f"n.n{i}")
+        if picked and isinstance(measure, People):
+            found = [f"CASE WHEN n.pick <= {bounds.max_groups} THEN {c} ELSE 0 END" for c in found]
+        bounded += found
+    columns = [*(f"n.{name}" for name in names), *numbered(bounded)]
+    return f"{select(columns)} FROM (\n{inner}\n) AS n"
 
 
-def _norm(measure: Measure, cells: Sequence[str]) -> str:
-    """The L1 norm of a unit's cells in one group, as SQL. Cells of counts and means are not
-    negative."""
+def _norm(measure: Regular, cells: Sequence[str]) -> str:
+    """The L1 norm of a unit's cells in one group, as SQL. Only sums can be negative."""
     if isinstance(measure, Sum) and measure.lower < 0:
         return f"abs({cells[0]})"
-    return " + ".join(cells)
+    return f"({' + '.join(cells)})" if len(cells) > 1 else cells[0]
 
 
-def _bounded(measures: Sequence[Measure], cells: Sequence[str], norms: Sequence[str]) -> list[str]:
+def _bounded(measure: Regular, cells: Sequence[str], norm: str) -> list[str]:
     """Cells scaled by limit / norm where the norm passes the limit, rounded towards zero."""
-    bounded = []
-    for (measure, own), norm in zip(_split(measures, cells), norms, strict=True):
-        if isinstance(measure, People):
-            bounded.append(f"LEAST({own[0]}, 1)")
-            continue
-        limit = _integer(measure.limit)
-        bounded += [
-            f"CASE WHEN {norm} > {limit} THEN div(CAST({cell} AS numeric) * {limit}, {norm})"
-            f" ELSE CAST({cell} AS numeric) END"
-            for cell in own
-        ]
-    return bounded
+    if isinstance(measure, People):
+        return [f"LEAST({cells[0]}, 1)"]
+    limit = integer(measure.limit)
+    return [
+        f"CASE WHEN {norm} > {limit} THEN div(CAST({cell} AS numeric) * {limit}, {norm})"
+        f" ELSE CAST({cell} AS numeric) END"
+        for cell in cells
+    ]
 
 
-def _bounded_alone(measure: Measure, own: Sequence[str]) -> list[str]:
+def _bounded_alone(measure: Regular, own: Sequence[str]) -> list[str]:
     """As :func:`_bounded`, for a unit whose cells in one group are all that it has."""
-    if isinstance(measure, Mean):
-        return _bounded([measure], own, [_norm(measure, own)])
+    if isinstance(measure, Shares):
+        return _bounded(measure, own, _norm(measure, own))
     limit = 1 if isinstance(measure, People) else measure.limit
     cell = own[0]
     if isinstance(measure, Sum) and measure.lower < 0:
-        cell = f"GREATEST({cell}, {_integer(-limit)})"
-    return [f"LEAST({cell}, {_integer(limit)})"]
+        cell = f"GREATEST({cell}, {integer(-limit)})"
+    return [f"LEAST({cell}, {integer(limit)})"]
 
 
-def _row_cells(measure: Measure, name: str | None) -> list[str]:
-    """The cells of a unit that has one row: the row itself, its value clamped."""
+def _row_cells(measure: Regular, rows: Rows) -> list[str]:
+    """The cells of a unit that has one row: the row itself, its values clamped."""
+    missing = " OR ".join(f"({rows.of(a)} IS NULL)" for a in measure.arguments)
     if isinstance(measure, Count | People):
-        return ["1" if name is None else f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END"]
-    assert name is not None
-    return [f"CASE WHEN {name} IS NULL THEN 0 ELSE {p} END" for p in _points(measure, name)]
+        return [f"CASE WHEN {missing} THEN 0 ELSE 1 END" if missing else "1"]
+    return [f"CASE WHEN {missing} THEN 0 ELSE {p} END" for p in _points(measure, rows)]
 
 
-def _totals(measure: Measure, name: str | None) -> list[str]:
+def _totals(measure: Regular, rows: Rows) -> list[str]:
     """The cells of a unit's rows in one group, before they are bounded."""
-    if isinstance(measure, People):
-        return [f"count({name or '*'})"]
-    if isinstance(measure, Count):
+    if isinstance(measure, Count | People):
+        counted = f"count({rows.of(measure.argument) if measure.argument is not None else '*'})"
         share = int(1 / measure.tick)
-        return [f"count({name or '*'})" if share == 1 else f"(count({name or '*'}) * {share})"]
-    assert name is not None
-    return [f"sum(CASE WHEN {name} IS NULL THEN 0 ELSE {p} END)" for p in _points(measure, name)]
+        return [counted if share == 1 else f"({counted} * {share})"]
+    return [f"sum({cell})" for cell in _row_cells(measure, rows)]
 
 
-def _points(measure: Sum | Mean, name: str) -> list[str]:
-    """A row's value in grid steps, clamped: as it is for a sum, from both bounds for a mean."""
-    point = _grid_point(measure, name)
+def _points(measure: Sum | Shares, rows: Rows) -> list[str]:
+    """A row's cells in grid steps: its clamped value, or its weight split over the cells."""
     if isinstance(measure, Sum):
-        return [point]
-    return [f"({point} - {_integer(measure.lower)})", f"({_integer(measure.upper)} - {point})"]
+        axis = Axis(measure.argument, measure.lower, measure.upper, measure.tick)
+        return [grid_point(axis, rows.of(measure.argument))]
+    ends = []
+    for axis in measure.axes:
+        point = grid_point(axis, rows.of(axis.argument))
+        low, high = integer(axis.lower), integer(axis.upper)
+        big = len(measure.axes) > 1 or measure.squared
+        kind = "CAST({} AS bigint)" if big else "{}"
+        ends.append([kind.format(t) for t in (f"({point} - {low})", f"({high} - {point})")])
+    if measure.squared:
+        (u, w) = ends[0]
+        return [f"({u} * {u})", f"(2 * {u} * {w})", f"({w} * {w})"]
+    if len(ends) == 1:
+        return ends[0]
+    return [f"({a} * {b})" for a in ends[0] for b in ends[1]]
 
 
-def _grid_point(measure: Sum | Mean, name: str) -> str:
-    low, high, tick = measure.lower, measure.upper, measure.tick
-    stored = measure.argument.facts.stored
+def grid_point(axis: Axis, name: str) -> str:
+    """The value in grid steps, clamped between its bounds, as an integer; it cannot fail."""
+    low, high, tick = axis.lower, axis.upper, axis.tick
+    stored = axis.argument.facts.stored
     whole = "integer" if max(abs(low), abs(high)) < 2**30 else "bigint"
     if stored.is_integer and tick == 1:
-        return f"CAST(LEAST(GREATEST({name}, {_integer(low)}), {_integer(high)}) AS {whole})"
+        return f"CAST(LEAST(GREATEST({name}, {integer(low)}), {integer(high)}) AS {whole})"
     lower, upper = _number(low * tick), _number(high * tick)
     if stored is Type.FLOAT8 and (1 / tick).denominator == 1:
         # A factor of at least one cannot underflow, and the clamp before it rules out overflow.
         floor, ceiling = (f"CAST('{x}' AS double precision)" for x in (lower, upper))
         kept = f"LEAST(GREATEST({name}, {floor}), {ceiling})"
         steps = f"CAST(round({kept} * CAST('{1 / tick}' AS double precision)) AS bigint)"
-        return f"CAST(LEAST(GREATEST({steps}, {_integer(low)}), {_integer(high)}) AS {whole})"
-    value = as_type(name, measure.argument, Type.NUMERIC)
+        return f"CAST(LEAST(GREATEST({steps}, {integer(low)}), {integer(high)}) AS {whole})"
+    value = as_type(name, axis.argument, Type.NUMERIC)
     kept = f"LEAST(GREATEST({value}, CAST('{lower}' AS numeric)), CAST('{upper}' AS numeric))"
     return f"CAST(round({kept} / CAST('{_number(tick)}' AS numeric)) AS {whole})"
 
 
-def _integer(value: int) -> str:
-    return (
-        f"CAST({value} AS bigint)"
-        if abs(value) >= 2**31
-        else str(value)
-        if value >= 0
-        else f"({value})"
-    )
+def integer(value: int) -> str:
+    """An integer of our own as SQL text."""
+    if abs(value) >= 2**31:
+        return f"CAST({value} AS bigint)"
+    return str(value) if value >= 0 else f"({value})"
 
 
 def _number(value: Fraction) -> str:

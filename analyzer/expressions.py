@@ -40,7 +40,30 @@ class Interval:
 
 UNBOUNDED = Interval()
 
-Domain = tuple[Scalar, ...] | ValuesFrom
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Evenly spaced values: from ``first`` to ``last``, both included, where ``count`` > 0."""
+
+    first: Fraction
+    """A number; for dates and timestamps the days since 1970-01-01."""
+    last: Fraction
+    step: Fraction | str
+    """A distance, in days for dates; for timestamps a unit of the calendar, such as ``month``."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What an expression gives for all public values of its inputs; PostgreSQL works it out."""
+
+    size: int | None
+    """The most values that are taken, NULL aside; None where an input's list is in the database."""
+    expression: Expr | None = field(default=None, compare=False, repr=False)
+    """The expression, where another relation refers to it as a column; None: the one itself."""
+
+
+Domain = tuple[Scalar, ...] | ValuesFrom | Steps | Computed
 """All values that an expression can show as a public group key, NULL aside."""
 
 
@@ -51,11 +74,14 @@ class Facts:
     stored: Type
     """The type that the emitted SQL really computes in: wide enough that nothing overflows."""
     physical: Interval = UNBOUNDED
-    """What the database can hold here, whatever the owner declared. Proves totality."""
+    """What the database can hold here, whatever the owner declared. Proves totality. Dates and
+    timestamps are counted in days since 1970-01-01; of a text it is the length in characters."""
     declared: Interval = UNBOUNDED
     """What the owner declared, carried through the expression. Gives the clamping bounds."""
     tick: Fraction | None = None
     """The grid that declared values lie on; None where there is none."""
+    on_grid: bool = False
+    """True when every number or date that a row can have lies on ``tick``, NaN aside."""
     domain: Domain | None = None
     """The public values; None where there is no public list."""
     total_domain: bool = False
@@ -118,13 +144,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """An aggregate over the rows of a group; becomes noisy. ``argument`` None counts rows."""
+    """An aggregate over the rows of a group; becomes noisy. Without arguments it counts rows."""
 
     kind: str
-    """``count``, ``count_units``, ``sum`` or ``avg``."""
-    argument: Expr | None
+    """What is computed, such as ``count``, ``avg`` or ``quantile``; see ``analyzer.measures``."""
+    arguments: tuple[Expr, ...]
     type: Type
     facts: Facts
+    name: str = field(default="", compare=False)
+    """What the analyst calls it. For messages only."""
+    fraction: Fraction | None = None
+    """Which quantile: 0 is the smallest value, 1 the largest."""
+    continuous: bool = False
+    """Whether the quantile lies between two values, or is one of them."""
 
     nullable = False
 
@@ -135,8 +167,8 @@ Expr = Ref | Constant | Call | Aggregate
 def children(expression: Expr) -> tuple[Expr, ...]:
     if isinstance(expression, Call):
         return expression.args
-    if isinstance(expression, Aggregate) and expression.argument is not None:
-        return (expression.argument,)
+    if isinstance(expression, Aggregate):
+        return expression.arguments
     return ()
 
 

@@ -9,62 +9,13 @@ up (odd) and down (even) by its error bar. How far the outputs move gives their 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 
-from analyzer.expressions import Aggregate, Call, Expr, Facts, Interval, Ref
-from analyzer.functions import build
-from analyzer.functions.base import constant
-from analyzer.measures import Count, Mean, Measure, decimal
+from analyzer.expressions import Aggregate, Call, Expr
 from analyzer.plan import Statement
 from analyzer.printing import Printer
 from analyzer.relation import Query, SortKey
 from analyzer.types import Type
-
-_CELL = Interval(Fraction(-(2**64)), Fraction(2**64))
-_VARIANT = Ref("noisy", "v", Type.INT4, False, Facts(Type.INT4))
-
-
-def cell(index: int) -> Ref:
-    return Ref("noisy", f"c{index}", Type.NUMERIC, False, Facts(Type.NUMERIC, _CELL))
-
-
-def value_of(measure: Measure, first: int) -> Expr:
-    """The noisy aggregate as an expression over the cells from index ``first`` on."""
-    if isinstance(measure, Mean):
-        return _mean(measure, first)
-    noisy: Expr = cell(first)
-    if measure.tick == 1:
-        return noisy
-    scaled = build("*", [noisy, constant(decimal(measure.tick))])
-    return build("round", [scaled]) if isinstance(measure, Count) else scaled
-
-
-def _mean(measure: Mean, first: int) -> Expr:
-    """``lower + (upper - lower) * U / (U + W)``, with at least one row in the denominator.
-
-    The answer is kept within the clamping bounds, which costs no privacy. The variants may pass
-    them by the width of the bounds, so that the error bar of a very noisy mean is not cut to
-    nothing.
-    """
-    low, high = measure.lower * measure.tick, measure.upper * measure.tick
-    above, below = cell(first), cell(first + 1)
-    rows = build("greatest", [build("+", [above, below]), constant(measure.width)])
-    share = build("*", [build("/", [above, rows]), constant(decimal(high - low))])
-    mean = build("+", [constant(decimal(low)), share])
-    answer = build("=", [_VARIANT, constant(0)])
-    kept = build(
-        "case", [answer, _within(mean, low, high), _within(mean, 2 * low - high, 2 * high - low)]
-    )
-    decimals = 4
-    while measure.tick < Fraction(1, 10 ** (decimals - 4)):
-        decimals += 1
-    return build("round", [kept, constant(min(decimals, 15))])
-
-
-def _within(value: Expr, low: Fraction, high: Fraction) -> Expr:
-    floor = build("greatest", [value, constant(decimal(low))])
-    return build("least", [floor, constant(decimal(high))])
 
 
 def replaced(expression: Expr, values: Mapping[Expr, Expr]) -> Expr:
@@ -76,10 +27,20 @@ def replaced(expression: Expr, values: Mapping[Expr, Expr]) -> Expr:
     return expression
 
 
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The noisy columns of a group."""
+
+    bars: Mapping[int, int]
+    """The cells that are columns of their own, and their error bars in grid steps."""
+    quantiles: int
+    """How many quantiles come with each group, each with its value moved up and down."""
+
+
 def finish_statement(
-    query: Query, key_types: Sequence[Type], bars: Sequence[int], values: Mapping[Expr, Expr]
+    query: Query, key_types: Sequence[Type], cells: Cells, values: Mapping[Expr, Expr]
 ) -> Statement:
-    """The SQL over noisy rows; ``bars`` has each cell's error bar in grid steps."""
+    """The SQL over noisy rows."""
     printer = Printer({}, first_parameter=2)
     outputs = [printer.expression(replaced(e, values)) for _, e in query.outputs]
     columns = [f"{text} AS o{i}" for i, text in enumerate(outputs)]
@@ -95,7 +56,7 @@ def finish_statement(
     offset = f" OFFSET {query.offset}" if query.offset else ""
     listed = "".join(f", outputs.o{i}" for i in range(len(outputs)))
     text = f"""WITH noisy AS (
-{_noisy(key_types, bars)}
+{_noisy(key_types, cells)}
 ), outputs AS (
 SELECT noisy.r, noisy.v, {", ".join(columns)} FROM noisy
 ), places AS (
@@ -112,18 +73,29 @@ def _sort(index: int, key: SortKey) -> str:
     return f"s{index} {direction} NULLS {'FIRST' if key.nulls_first else 'LAST'}"
 
 
-def _noisy(key_types: Sequence[Type], bars: Sequence[int]) -> str:
+def _noisy(key_types: Sequence[Type], cells: Cells) -> str:
+    """The groups as they came, each once for every variant."""
     names = [f"k{i} {t.value}" for i, t in enumerate(key_types)]
-    names += [f"c{i} numeric" for i in range(len(bars))]
-    variants = [[0] * len(bars)]
-    for i, bar in enumerate(bars):
-        variants += [[step if j == i else 0 for j in range(len(bars))] for step in (bar, -bar)]
+    names += [f"c{i} numeric" for i in cells.bars]
+    names += [f"q{i}{way} numeric" for i in range(cells.quantiles) for way in ("", "u", "d")]
+    variants = [[0] * len(cells.bars)]
+    for i, bar in enumerate(cells.bars.values()):
+        variants += [
+            [step if j == i else 0 for j in range(len(cells.bars))] for step in (bar, -bar)
+        ]
+    first = len(variants)
+    variants += [[0] * len(cells.bars)] * (2 * cells.quantiles)
     rows = ", ".join(f"({', '.join(map(str, [v, *steps]))})" for v, steps in enumerate(variants))
-    moved = "".join(f", (j.c{i} + s.c{i}) AS c{i}" for i in range(len(bars)))
-    keys = "".join(f", j.k{i}" for i in range(len(key_types)))
-    listed = ", ".join(["v", *(f"c{i}" for i in range(len(bars)))])
+    columns = ["j.r", "s.v", *(f"j.k{i}" for i in range(len(key_types)))]
+    columns += [f"(j.c{i} + s.c{i}) AS c{i}" for i in cells.bars]
+    columns += [
+        f"CASE s.v WHEN {first + 2 * i} THEN j.q{i}u WHEN {first + 2 * i + 1} THEN j.q{i}d"
+        f" ELSE j.q{i} END AS q{i}"
+        for i in range(cells.quantiles)
+    ]
+    listed = ", ".join(["v", *(f"c{i}" for i in cells.bars)])
     return (
-        f"SELECT j.r, s.v{keys}{moved}\n"
+        f"SELECT {', '.join(columns)}\n"
         f"FROM jsonb_to_recordset(CAST($1 AS jsonb)) AS j ({', '.join(['r integer', *names])})\n"
         f"CROSS JOIN (VALUES {rows}) AS s ({listed})"
     )

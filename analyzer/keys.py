@@ -21,6 +21,8 @@ class Keys:
     """True when every group appears, whatever the data; False when groups are thresholded."""
     possible: int | None
     """The most groups that one unit can be in, by the declarations; None when they do not say."""
+    sets: tuple[int, ...] = (0,)
+    """The grouping sets by their GROUPING numbers: a bit for each key that is left out."""
 
 
 def keys_of(query: Query, catalog: Catalog) -> Keys:
@@ -30,7 +32,7 @@ def keys_of(query: Query, catalog: Catalog) -> Keys:
     public = all(key.facts.domain is not None for key in query.keys)
     public = public and math.prod(listed) <= catalog.max_keys
     if query.owned.rows == 1:
-        return Keys(query.keys, public, 1)
+        return Keys(query.keys, public, 1, query.sets)
     # Rows of one unit agree in a key that is one value per unit; the others can take all values,
     # and only public keys hold rows to the declared ones.
     free = [
@@ -39,7 +41,7 @@ def keys_of(query: Query, catalog: Catalog) -> Keys:
         if not key.facts.per_unit
     ]
     possible = None if None in free else math.prod(size for size in free if size is not None)
-    return Keys(query.keys, public, possible)
+    return Keys(query.keys, public, possible, query.sets)
 
 
 def bounds_of(query: Query, keys: Keys, catalog: Catalog, options: QueryOptions) -> Bounds:
@@ -53,7 +55,15 @@ def bounds_of(query: Query, keys: Keys, catalog: Catalog, options: QueryOptions)
     )
     if keys.possible is not None:
         groups = min(groups, keys.possible)
-    return Bounds(query.owned.rows == 1, rows, groups, keys.possible == 1)
+    sets = len(keys.sets)
+    return Bounds(
+        one_row=query.owned.rows == 1,
+        max_rows=rows,
+        max_groups=groups * sets,
+        one_group=keys.possible == 1 and sets == 1,
+        some_groups=keys.possible is None or keys.possible > groups,
+        sets=sets,
+    )
 
 
 def _limit(default: int, own: list[int | None]) -> int:

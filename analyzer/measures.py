@@ -14,7 +14,8 @@ than rows in one (docs/decisions/0003).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -27,6 +28,10 @@ _MOST_STEPS = 2**52
 """What one unit may add to a cell: far inside int8, so no sum in SQL or noise can overflow."""
 _SHARE = Fraction(1, 100)
 """The grid of counts whose rows may be scaled down."""
+_MOST_PRODUCT = 2**42
+"""What one unit may add to a cell of products of two axes."""
+_BUCKETS = 256
+"""The most buckets of a histogram; fewer where the range has fewer values."""
 _FINEST = 2**44
 """Where a grid is finer than this share of the range, epsql chooses a coarser one."""
 
@@ -43,7 +48,13 @@ class Count:
     cap: int
     tick: Fraction
     """One, unless contributions to several groups may have to be scaled down."""
+    sets: int = 1
+    """Grouping sets; every row counts alike in each, and ``cap`` counts them all."""
     cells = 1
+
+    @property
+    def arguments(self) -> tuple[Expr, ...]:
+        return () if self.argument is None else (self.argument,)
 
     @property
     def limit(self) -> int:
@@ -52,7 +63,7 @@ class Count:
 
     @property
     def sensitivity(self) -> Sensitivity:
-        return Sensitivity(self.limit, self.limit**2)
+        return _in_sets(self.limit, self.sets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,10 @@ class People:
     max_groups: int
     cells = 1
     tick = Fraction(1)
+
+    @property
+    def arguments(self) -> tuple[Expr, ...]:
+        return () if self.argument is None else (self.argument,)
 
     @property
     def sensitivity(self) -> Sensitivity:
@@ -89,6 +104,10 @@ class Sum:
     cells = 1
 
     @property
+    def arguments(self) -> tuple[Expr, ...]:
+        return (self.argument,)
+
+    @property
     def limit(self) -> int:
         return self.cap * max(abs(self.lower), abs(self.upper))
 
@@ -98,36 +117,128 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
-    """Two cells: the distance of the values from the lower bound, and from the upper bound.
-
-    A row at x adds U = x - lower >= 0 to one cell and W = upper - x >= 0 to the other, together
-    always upper - lower. So a unit's cells over all groups sum to its rows times the width, kept
-    to at most cap * (upper - lower): the L1 norm, which bounds the L2 norm. Sum and count of the
-    mean both follow from the pair, for the price of one.
-    """
+class Axis:
+    """A number on a grid between its clamping bounds, all in grid steps."""
 
     argument: Expr
     lower: int
     upper: int
     tick: Fraction
-    cap: int
-    cells = 2
 
     @property
     def width(self) -> int:
         return self.upper - self.lower
 
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """A row's whole weight split over cells by where its values lie between their bounds.
+
+    With u = x - lower and w = upper - x, always u + w = width. One axis gives the cells u and w, for
+    a mean. One axis squared gives u^2, 2uw and w^2, which add up to width^2: with the count and the
+    sum, the sum of squares follows, for a variance. Two axes give u1*u2, u1*w2, w1*u2, w1*w2, which
+    add up to width1 * width2, for a covariance. A row's cells are never negative and always add up
+    to the same ``row_weight``, so those of a unit are its rows times that, kept to at most
+    cap * row_weight over all groups: the L1 norm, which bounds the L2 norm. Count, sums and
+    products all follow from one draw.
+    """
+
+    axes: tuple[Axis, ...]
+    squared: bool
+    cap: int
+    sets: int = 1
+    tick = Fraction(1)
+
+    @property
+    def arguments(self) -> tuple[Expr, ...]:
+        return tuple(axis.argument for axis in self.axes)
+
+    @property
+    def cells(self) -> int:
+        return 3 if self.squared else 2 ** len(self.axes)
+
+    @property
+    def row_weight(self) -> int:
+        weight = math.prod(axis.width for axis in self.axes)
+        return weight**2 if self.squared else weight
+
     @property
     def limit(self) -> int:
-        return self.cap * self.width
+        return self.cap * self.row_weight
 
     @property
     def sensitivity(self) -> Sensitivity:
-        return Sensitivity(self.limit, self.limit**2)
+        return _in_sets(self.limit, self.sets)
 
 
-Measure = Count | People | Sum | Mean
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Rows by where their value lies: one cell for each of ``cells`` buckets of ``step`` grid
+    steps.
+
+    A row adds 1 to one cell, and a unit's rows add at most ``cap / tick`` over all cells and
+    groups: the L1 norm, which bounds the L2 norm. All quantiles of the argument follow from the
+    noisy cells.
+    """
+
+    axis: Axis
+    step: int
+    cap: int
+    tick: Fraction
+    sets: int = 1
+
+    @property
+    def arguments(self) -> tuple[Expr, ...]:
+        return (self.axis.argument,)
+
+    @property
+    def cells(self) -> int:
+        return self.axis.width // self.step + 1
+
+    @property
+    def limit(self) -> int:
+        return int(self.cap / self.tick)
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return _in_sets(self.limit, self.sets)
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """How many different values a group has, of which one unit brings at most ``cap`` in all.
+
+    Each unit offers at most ``cap`` pairs of group and value, chosen by its own rows alone, and a
+    group's cell is the number of values that any unit offers. With or without one unit, the cells
+    of all groups differ by at most its pairs: L1 norm at most ``cap``, which bounds the L2 norm.
+    """
+
+    argument: Expr
+    cap: int
+    cells = 1
+    tick = Fraction(1)
+
+    @property
+    def arguments(self) -> tuple[Expr, ...]:
+        return (self.argument,)
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return Sensitivity(self.cap, self.cap**2)
+
+
+Regular = Count | People | Sum | Shares
+"""Sums over units of what each contributes to a group: all in one part of the statement."""
+Measure = Regular | Histogram | Distinct
+
+
+def _in_sets(limit: int, sets: int) -> Sensitivity:
+    """Of non-negative cells that sum to ``limit``, the same in each of ``sets`` grouping sets.
+
+    Each set holds limit / sets of the L1 norm, and its L2 norm is at most that; the sets have
+    cells of their own, so their squares add up.
+    """
+    return Sensitivity(limit, -(-(limit**2) // sets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,55 +248,123 @@ class Bounds:
     one_row: bool
     """A unit has at most one row, by the declared keys: nothing needs bounding but the value."""
     max_rows: int
-    """Rows of one unit that count, over all groups."""
+    """Rows of one unit that count, over all groups of one grouping set."""
     max_groups: int
-    """Groups in which one unit counts as a person."""
+    """Groups in which one unit counts as a person, over all grouping sets."""
     one_group: bool
     """All rows of a unit are in one group."""
+    some_groups: bool
+    """A unit can be in more groups than ``max_groups``."""
+    sets: int = 1
+    """Grouping sets; one for a plain GROUP BY."""
+
+    def many_groups(self) -> Bounds:
+        """The same for a query with further keys."""
+        return replace(self, one_group=False)
 
 
 def people(argument: Expr | None, bounds: Bounds) -> Measure:
     """How many units a group has; with one row each, that is how many rows."""
     if bounds.one_row:
-        return Count(argument, 1, Fraction(1))
+        return Count(argument, bounds.sets, Fraction(1), bounds.sets)
     return People(argument, bounds.max_groups)
 
 
-def measure(aggregate: Aggregate, bounds: Bounds) -> Measure:
-    """What has to be measured for an aggregate.
+def measures_of(aggregate: Aggregate, bounds: Bounds) -> tuple[Measure, ...]:
+    """What has to be measured for an aggregate, in the order that its value is computed from.
 
     Raises:
         BadArgument: the argument has no clamping bounds, or they leave nothing to measure.
     """
-    if aggregate.kind == "count_units":
-        return people(aggregate.argument, bounds)
-    cap = 1 if bounds.one_row else bounds.max_rows
-    if aggregate.kind == "count":
-        return Count(aggregate.argument, cap, Fraction(1) if bounds.one_group else _SHARE)
-    assert aggregate.argument is not None
-    lower, upper = _bounds(aggregate)
-    tick = _grid(aggregate.argument, upper - lower, max(abs(lower), abs(upper)), cap)
-    low, high = round_half_away(lower / tick), round_half_away(upper / tick)
-    if (aggregate.kind == "avg" and low == high) or low == high == 0:
-        raise BadArgument(
-            f"The argument of {aggregate.kind.upper()} is always the same.",
-            hint="Count rows with count(*) instead.",
-        )
-    kind = Sum if aggregate.kind == "sum" else Mean
-    return kind(aggregate.argument, low, high, tick, cap)
+    sets = bounds.sets
+    cap = sets * (1 if bounds.one_row else bounds.max_rows)
+    share = Fraction(1) if bounds.one_group or bounds.one_row else _SHARE
+    arguments = aggregate.arguments
+    match aggregate.kind:
+        case "count_units":
+            return (people(arguments[0] if arguments else None, bounds),)
+        case "count":
+            return (Count(arguments[0] if arguments else None, cap, share, sets),)
+        case "count_distinct":
+            return (Distinct(arguments[0], cap),)
+        case "sum":
+            axis = _axis(aggregate, arguments[0], cap)
+            if axis.lower == axis.upper == 0:
+                raise _constant(aggregate)
+            return (Sum(axis.argument, axis.lower, axis.upper, axis.tick, cap),)
+        case "avg":
+            axis = _wide(aggregate, arguments[0], cap)
+            return (Shares((axis,), squared=False, cap=cap, sets=sets),)
+        case "var_pop" | "var_samp" | "stddev_pop" | "stddev_samp":
+            return (_squares(aggregate, arguments[0], cap, sets),)
+        case "quantile":
+            axis = _wide(aggregate, arguments[0], cap)
+            step = -(-(axis.width + 1) // _BUCKETS)
+            grid = Fraction(1) if bounds.one_row else _SHARE
+            return (Histogram(axis, step, cap, grid, sets),)
+        case _:
+            return _products(aggregate, cap, sets)
 
 
-def _bounds(aggregate: Aggregate) -> tuple[Fraction, Fraction]:
-    assert aggregate.argument is not None
-    declared = aggregate.argument.facts.declared
+def _products(aggregate: Aggregate, cap: int, sets: int) -> tuple[Measure, ...]:
+    """For two arguments (y, x): their product moments, and the squares that the kind needs."""
+    axes = tuple(_coarse(_wide(aggregate, a, cap), cap) for a in aggregate.arguments)
+    found: list[Measure] = [Shares(axes, squared=False, cap=cap, sets=sets)]
+    y, x = aggregate.arguments
+    if aggregate.kind in ("corr", "regr_slope", "regr_intercept"):
+        found.append(_squares(aggregate, x, cap, sets))
+    if aggregate.kind == "corr":
+        found.append(_squares(aggregate, y, cap, sets))
+    return tuple(found)
+
+
+def _squares(aggregate: Aggregate, argument: Expr, cap: int, sets: int) -> Shares:
+    axis = _coarse(_wide(aggregate, argument, cap), cap)
+    return Shares((axis,), squared=True, cap=cap, sets=sets)
+
+
+def _axis(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:
+    """The argument on its grid, between the bounds that were declared for it."""
+    declared = argument.facts.declared
+    name = spoken(aggregate)
     if declared.lower is None or declared.upper is None:
         raise BadArgument(
-            f"The argument of {aggregate.kind.upper()} has no bounds,"
-            " so one person's influence has none.",
+            f"The argument of {name} has no bounds, so one person's influence has none.",
             detail="No bounds are declared for a column in it, or a division may pass any.",
             hint="Set them in the query: LEAST(GREATEST(x, 0), 200) keeps x between 0 and 200.",
         )
-    return declared.lower, declared.upper
+    lower, upper = declared.lower, declared.upper
+    tick = _grid(argument, upper - lower, max(abs(lower), abs(upper)), cap)
+    return Axis(argument, round_half_away(lower / tick), round_half_away(upper / tick), tick)
+
+
+def _wide(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:
+    axis = _axis(aggregate, argument, cap)
+    if axis.width == 0:
+        raise _constant(aggregate)
+    return axis
+
+
+def _coarse(axis: Axis, cap: int) -> Axis:
+    """The axis on a grid coarse enough that products of two stay small integers."""
+    most, tick = min(2**20, math.isqrt(_MOST_PRODUCT // cap)), axis.tick
+    while axis.width * axis.tick / tick > most:
+        tick *= 10
+    if tick == axis.tick:
+        return axis
+    lower, upper = axis.lower * axis.tick, axis.upper * axis.tick
+    return Axis(axis.argument, math.floor(lower / tick), math.ceil(upper / tick), tick)
+
+
+def _constant(aggregate: Aggregate) -> BadArgument:
+    return BadArgument(
+        f"The argument of {spoken(aggregate)} is always the same.",
+        hint="Count rows with count(*) instead.",
+    )
+
+
+def spoken(aggregate: Aggregate) -> str:
+    return aggregate.name.upper()
 
 
 def _grid(argument: Expr, width: Fraction, magnitude: Fraction, cap: int) -> Fraction:
@@ -204,6 +383,19 @@ def _grid(argument: Expr, width: Fraction, magnitude: Fraction, cap: int) -> Fra
             hint="Subtract a constant inside the aggregate, for example avg(x - 1000000).",
         )
     return tick
+
+
+def axes(measure: Measure) -> tuple[Axis, ...]:
+    """The clamped arguments of a measure."""
+    match measure:
+        case Sum():
+            return (Axis(measure.argument, measure.lower, measure.upper, measure.tick),)
+        case Shares():
+            return measure.axes
+        case Histogram():
+            return (measure.axis,)
+        case _:
+            return ()
 
 
 def decimal(value: Fraction) -> Decimal:

@@ -74,6 +74,34 @@ class QueryOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a part of the exact statement holds."""
+
+    cells: tuple[int, ...]
+    """The cells of its columns in order; with buckets, the cells of its buckets in order."""
+    buckets: bool
+    """Whether a row is one bucket of a group, in one column, or a whole group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """A quantile that is read off the noisy histogram of a draw."""
+
+    draw: int
+    fraction: Fraction
+    continuous: bool
+    """Between two values, or one of them."""
+    lower: Fraction
+    """Where the first bucket begins, in the units of the data."""
+    width: Fraction
+    """The width of a bucket; buckets of one grid step stand for one value each."""
+    single: bool
+    """Whether a bucket stands for one value, its beginning."""
+    upper: Fraction
+    """The upper clamping bound."""
+
+
+@dataclass(frozen=True, slots=True)
 class PrivatePlan:
     """A pure function of the SQL, the parameters, the ask and the catalog."""
 
@@ -81,13 +109,17 @@ class PrivatePlan:
     policy_version: str
     exact: Statement
     """Runs on the protected data. One row a group: ``key_types`` key columns, then one integer for
-    each cell. For public keys exactly the public keys appear, whatever the data."""
+    each cell. For public keys exactly the public keys appear, whatever the data. With several
+    parts, two columns come before the keys: the part's number and the bucket."""
+    parts: tuple[Part, ...]
+    """The first has one row for every group that there is."""
     key_types: tuple[Type, ...]
     public_keys: bool
     draws: tuple[Draw, ...]
     selection: int | None
     """For keys that are not public: the index of the draw that counts units; else None."""
     threshold: int | None
+    quantiles: tuple[Quantile, ...]
     finish: Statement
     """Runs on noisy values only: ``$1`` is a JSON array of ``{"r": row number, "k0": .., "c0":
     ..}``. Gives ``place, variant, output 0, ...`` ordered by both; variant 0 is the answer, the

@@ -81,6 +81,8 @@ class Query:
     order: tuple[SortKey, ...]
     limit: int | None
     offset: int
+    sets: tuple[int, ...] = (0,)
+    """Grouping sets by their GROUPING numbers, the last key in the lowest bit; (0,) is plain."""
 
 
 def conjuncts(*conditions: Expr | None) -> list[Expr]:

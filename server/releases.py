@@ -18,6 +18,7 @@ from analyzer.plan import Draw, OutputColumn, PrivatePlan
 from analyzer.types import Type
 from mechanisms.calibration import NoiseKind
 from mechanisms.noise import add_noise
+from mechanisms.quantiles import read_quantile
 from mechanisms.thresholds import show_key
 
 Cell = bool | int | float | str | None
@@ -53,26 +54,81 @@ def publish(plan: PrivatePlan, exact: Sequence[Sequence[Any]]) -> str:
 
     Args:
         plan: what was decided before the data was asked.
-        exact: rows of ``plan.exact``: keys, then cells.
+        exact: rows of ``plan.exact``.
 
     Raises:
         NoiseFailed: the sampler failed; its text holds no value.
     """
-    keys = len(plan.key_types)
-    noisy: list[dict[str, Any]] = [{f"k{i}": _key(row[i]) for i in range(keys)} for row in exact]
+    groups = assembled(plan, exact)
+    noisy: list[list[int]] = [[0] * len(cells) for _, cells in groups]
     for draw in plan.draws:
-        values = [int(row[keys + c]) for row in exact for c in draw.cells]
+        values = [cells[c] for _, cells in groups for c in draw.cells]
         blurred = iter(add_noise(values, draw.noise))
-        for group in noisy:
-            group.update({f"c{c}": next(blurred) for c in draw.cells})
+        for cells in noisy:
+            for c in draw.cells:
+                cells[c] = next(blurred)
+    shown = zip((keys for keys, _ in groups), noisy, strict=True)
     if plan.selection is not None and plan.threshold is not None:
-        units = f"c{plan.draws[plan.selection].cells[0]}"
-        noisy = [group for group in noisy if show_key(group[units], plan.threshold)]
-    return json.dumps([{"r": r, **group} for r, group in enumerate(noisy)])
+        (units,) = plan.draws[plan.selection].cells
+        shown = ((k, c) for k, c in shown if show_key(c[units], plan.threshold))  # type: ignore[assignment]
+    return json.dumps(
+        [
+            {
+                "r": r,
+                **{f"k{i}": key for i, key in enumerate(keys)},
+                **_columns(plan, cells),
+            }
+            for r, (keys, cells) in enumerate(shown)
+        ]
+    )
+
+
+def assembled(
+    plan: PrivatePlan, exact: Sequence[Sequence[Any]]
+) -> list[tuple[tuple[Any, ...], list[int]]]:
+    """Every group with its keys, as JSON has them, and all its exact cells.
+
+    The first part of the statement has every group; the others fill in cells, and where they have
+    groups that the first has not (whose keys are not shown), nothing.
+    """
+    keys, several = len(plan.key_types), len(plan.parts) > 1
+    count = sum(len(draw.cells) for draw in plan.draws)
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    start = 2 if several else 0
+    for row in exact:
+        number = row[0] if several else 0
+        key = tuple(_key(value) for value in row[start : start + keys])
+        cells = groups.setdefault(key, [0] * count) if number == 0 else groups.get(key)
+        if cells is None:
+            continue
+        part = plan.parts[number]
+        if part.buckets:
+            cells[part.cells[row[1]]] = int(row[start + keys])
+        else:
+            for cell, value in zip(part.cells, row[start + keys :], strict=False):
+                cells[cell] = int(value)
+    return list(groups.items())
 
 
 def _key(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _columns(plan: PrivatePlan, cells: Sequence[int]) -> dict[str, Any]:
+    """The noisy columns of a group: cells, and quantiles in place of histograms."""
+    histograms = {q.draw for q in plan.quantiles}
+    columns: dict[str, Any] = {
+        f"c{c}": cells[c]
+        for i, draw in enumerate(plan.draws)
+        if i not in histograms
+        for c in draw.cells
+    }
+    for i, one in enumerate(plan.quantiles):
+        draw = plan.draws[one.draw]
+        values = read_quantile(one, [cells[c] for c in draw.cells], draw.noise, draw.tick)
+        for way, value in zip(("", "u", "d"), values, strict=True):
+            columns[f"q{i}{way}"] = str(value)
+    return columns
 
 
 def answer(plan: PrivatePlan, finished: Sequence[Sequence[Any]]) -> Answer:

@@ -1,0 +1,177 @@
+"""Noisy aggregates as expressions over the noisy cells of a group.
+
+Everything here is arithmetic on noisy values, so it costs no privacy. An answer is kept where it
+can lie at all (a mean within its bounds, a variance at zero or more); the variants that error bars
+are made of may pass that by the whole width, so that the bar of a very noisy number is not cut to
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from analyzer.expressions import Aggregate, Expr, Facts, Interval, Ref
+from analyzer.functions import build
+from analyzer.functions.base import constant
+from analyzer.measures import Axis, Count, Measure, Shares, decimal
+from analyzer.types import Type
+
+_CELL = Interval(Fraction(-(2**64)), Fraction(2**64))
+_VARIANT = Ref("noisy", "v", Type.INT4, False, Facts(Type.INT4))
+_ZERO, _ONE, _QUARTER = Fraction(0), Fraction(1), Fraction(1, 4)
+
+
+def cell(index: int) -> Ref:
+    return Ref("noisy", f"c{index}", Type.NUMERIC, False, Facts(Type.NUMERIC, _CELL))
+
+
+def quantile(index: int) -> Ref:
+    return Ref("noisy", f"q{index}", Type.NUMERIC, False, Facts(Type.NUMERIC, _CELL))
+
+
+def value_of(aggregate: Aggregate, measures: Sequence[Measure], first: Sequence[int]) -> Expr:
+    """The noisy aggregate.
+
+    Args:
+        aggregate: any but a quantile, which comes as a column of its own.
+        measures: what was measured for it.
+        first: the first cell of each measure.
+    """
+    if isinstance(measures[0], Shares):
+        return _from_shares(aggregate.kind, measures, first)
+    noisy: Expr = cell(first[0])
+    if measures[0].tick == 1:
+        return noisy
+    scaled = build("*", [noisy, _number(measures[0].tick)])
+    return build("round", [scaled]) if isinstance(measures[0], Count) else scaled
+
+
+def _from_shares(kind: str, measures: Sequence[Measure], first: Sequence[int]) -> Expr:
+    moments = [
+        _Moments(measure, first[i])
+        for i, measure in enumerate(measures)
+        if isinstance(measure, Shares)
+    ]
+    main = moments[0]
+    match kind:
+        case "avg":
+            return main.rounded(main.mean(0), 1)
+        case "var_pop" | "var_samp":
+            return main.rounded(main.variance(sample=kind == "var_samp"), 2)
+        case "stddev_pop" | "stddev_samp":
+            return main.rounded(_root(main.variance(sample=kind == "stddev_samp")), 1)
+        case "covar_pop" | "covar_samp":
+            return main.rounded(main.covariance(sample=kind == "covar_samp"), 2)
+        case "regr_slope":
+            return _fine(_slope(main, moments[1]))
+        case "regr_intercept":
+            along = build("*", [_slope(main, moments[1]), main.mean(1)])
+            return _fine(build("-", [main.mean(0), along]))
+    spread = build("*", [_root(moments[1].variance()), _root(moments[2].variance())])
+    return _fine(_kept(_ratio(main.covariance(), spread), -_ONE, _ONE))
+
+
+class _Moments:
+    """Moments of the axes of a :class:`Shares`, each axis running from 0 to 1 between its
+    bounds."""
+
+    def __init__(self, measure: Shares, first: int) -> None:
+        self.measure = measure
+        self.cells = [cell(first + i) for i in range(measure.cells)]
+        total = self.cells[0] if len(self.cells) == 1 else build("+", self.cells[:2])
+        for one in self.cells[2:]:
+            total = build("+", [total, one])
+        # At least one row: a count of none is something that only noise may say.
+        self.total = build("greatest", [total, constant(measure.row_weight)])
+
+    def share(self, *cells: Expr) -> Expr:
+        """The part of the rows' weight that lies in the cells."""
+        top = cells[0]
+        for one in cells[1:]:
+            top = build("+", [top, one])
+        return build("/", [top, self.total])
+
+    def mean(self, axis: int) -> Expr:
+        """The mean of an axis in the units of the data, kept within its bounds."""
+        one = self.measure.axes[axis]
+        low, high = one.lower * one.tick, one.upper * one.tick
+        return _kept(_stretched(self._mean(axis), one), low, high)
+
+    def _mean(self, axis: int) -> Expr:
+        if self.measure.squared:
+            half = build("/", [self.cells[1], constant(2)])
+            return self.share(self.cells[0], half)
+        if len(self.cells) == 2:
+            return self.share(self.cells[0])
+        return self.share(self.cells[0], self.cells[1 if axis == 0 else 2])
+
+    def variance(self, *, sample: bool = False) -> Expr:
+        """E[t^2] - E[t]^2, at least 0 and at most 1/4, times the width squared."""
+        mean = self._mean(0)
+        spread = build("-", [self.share(self.cells[0]), build("*", [mean, mean])])
+        width = _width(self.measure.axes[0])
+        return self._scaled(_kept(spread, _ZERO, _QUARTER), width * width, sample=sample)
+
+    def covariance(self, *, sample: bool = False) -> Expr:
+        """E[st] - E[s]E[t], at most 1/4 in magnitude, times both widths."""
+        product = build("*", [self._mean(0), self._mean(1)])
+        joint = build("-", [self.share(self.cells[0]), product])
+        widths = _width(self.measure.axes[0]) * _width(self.measure.axes[1])
+        return self._scaled(_kept(joint, -_QUARTER, _QUARTER), widths, sample=sample)
+
+    def _scaled(self, value: Expr, factor: Fraction, *, sample: bool) -> Expr:
+        scaled = build("*", [value, _number(factor)])
+        if not sample:
+            return scaled
+        rows = build("/", [self.total, constant(self.measure.row_weight)])
+        fewer = build("greatest", [build("-", [rows, constant(1)]), constant(1)])
+        return build("*", [scaled, build("/", [rows, fewer])])
+
+    def rounded(self, value: Expr, power: int) -> Expr:
+        """To a few digits more than the grid has: the rest is not worth printing."""
+        decimals, tick = 4, min(axis.tick for axis in self.measure.axes)
+        while tick**power < Fraction(1, 10 ** (decimals - 4)) and decimals < 15:
+            decimals += 1
+        return build("round", [value, constant(decimals)])
+
+
+def _slope(joint: _Moments, squares: _Moments) -> Expr:
+    return _ratio(joint.covariance(), squares.variance())
+
+
+def _ratio(top: Expr, bottom: Expr) -> Expr:
+    return build("/", [top, bottom])
+
+
+def _root(value: Expr) -> Expr:
+    return build("sqrt", [value])
+
+
+def _fine(value: Expr) -> Expr:
+    return build("round", [value, constant(10)])
+
+
+def _stretched(share: Expr, axis: Axis) -> Expr:
+    return build("+", [_number(axis.lower * axis.tick), build("*", [share, _number(_width(axis))])])
+
+
+def _width(axis: Axis) -> Fraction:
+    return axis.width * axis.tick
+
+
+def _kept(value: Expr, low: Fraction, high: Fraction) -> Expr:
+    """``value`` where it can lie; in variants, where it can lie or as far outside again."""
+    answer = build("=", [_VARIANT, constant(0)])
+    wide = _within(value, low - (high - low), high + (high - low))
+    return build("case", [answer, _within(value, low, high), wide])
+
+
+def _within(value: Expr, low: Fraction, high: Fraction) -> Expr:
+    return build("least", [build("greatest", [value, _number(low)]), _number(high)])
+
+
+def _number(value: Fraction) -> Expr:
+    exact: Decimal = decimal(value)
+    return constant(int(exact) if exact == exact.to_integral_value() else exact, Type.NUMERIC)
