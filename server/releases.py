@@ -155,7 +155,8 @@ def _bar(
         return None
     squares = 0.0
     for up, down in zip(moved[::2], moved[1::2], strict=True):
-        if base[index] is None or up[index] is None or down[index] is None:
+        values = (base[index], up[index], down[index])
+        if any(value is None or not math.isfinite(value) for value in values):
             return None
         step = max(abs(up[index] - base[index]), abs(down[index] - base[index]))
         squares += float(step) ** 2

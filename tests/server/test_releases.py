@@ -1,0 +1,259 @@
+"""Exact rows to noisy JSON, and noisy outputs to an answer: with noise that is known.
+
+The noise is a stand-in here, so that every number can be foretold. The noise itself is tested in
+``tests/mechanisms``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+
+import server.releases
+from analyzer.analyze import analyze
+from analyzer.plan import OutputColumn, PrivatePlan
+from analyzer.types import Type
+from mechanisms.calibration import Noise
+from server.releases import answer, publish
+from tests.fixture import catalog
+
+
+class Stub:
+    """In place of ``add_noise``: adds these numbers over and over, and remembers its calls."""
+
+    def __init__(self, *noise: int) -> None:
+        self.noise = noise or (0,)
+        self.calls: list[tuple[list[int], Noise]] = []
+
+    def __call__(self, values: Sequence[int], noise: Noise) -> list[int]:
+        self.calls.append((list(values), noise))
+        return [v + self.noise[i % len(self.noise)] for i, v in enumerate(values)]
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    def use(*noise: int) -> Stub:
+        made = Stub(*noise)
+        monkeypatch.setattr(server.releases, "add_noise", made)
+        return made
+
+    return use
+
+
+def _plan(sql: str) -> PrivatePlan:
+    return analyze(sql, catalog())
+
+
+class TestPublish:
+    def test_every_cell_of_every_group_gets_noise_of_its_own(self, stub):
+        noise = stub(1, 20, 300)
+        plan = _plan("SELECT sex, count(*) FROM patients GROUP BY sex")
+        noisy = json.loads(publish(plan, [("female", 5), ("male", 7), ("other", 0)]))
+        assert noisy == [
+            {"r": 0, "k0": "female", "c0": 6},
+            {"r": 1, "k0": "male", "c0": 27},
+            {"r": 2, "k0": "other", "c0": 300},
+        ]
+        assert noise.calls == [([5, 7, 0], plan.draws[0].noise)]
+
+    def test_each_draw_is_one_call_with_its_own_noise(self, stub):
+        noise = stub()
+        plan = _plan("SELECT count(*), sum(age), avg(bmi) FROM patients")
+        cells = sum(len(draw.cells) for draw in plan.draws)
+        publish(plan, [tuple(range(cells))])
+        assert noise.calls == [(list(draw.cells), draw.noise) for draw in plan.draws]
+
+    def test_nothing_exact_is_left(self, monkeypatch):
+        """With noise that hides everything, the same comes of any data."""
+        monkeypatch.setattr(server.releases, "add_noise", lambda values, _: [7] * len(values))
+        plan = _plan("SELECT sex, count(*), sum(age) FROM patients GROUP BY sex")
+        keys = ("female", "male", "other")
+        one = publish(plan, [(key, 1, 2) for key in keys])
+        assert one == publish(plan, [(key, 10**6, 10**9) for key in keys])
+
+    def test_groups_of_few_people_are_left_out_and_the_others_numbered_anew(self, stub):
+        stub()
+        plan = _plan("SELECT diagnosis, count(*) FROM visits GROUP BY diagnosis")
+        assert plan.selection is not None
+        assert plan.threshold is not None
+        (units,) = plan.draws[plan.selection].cells
+
+        def row(key: str | None, people: int) -> tuple[Any, ...]:
+            cells = [0] * sum(len(draw.cells) for draw in plan.draws)
+            cells[units] = people
+            return (key, *cells)
+
+        at = plan.threshold
+        exact = [row("a", at - 1), row("b", at), row("c", at + 1), row(None, 10 * at), row("d", 0)]
+        noisy = json.loads(publish(plan, exact))
+        assert [(group["r"], group["k0"]) for group in noisy] == [(0, "b"), (1, "c"), (2, None)]
+
+    def test_it_is_the_noisy_number_that_meets_the_threshold(self, stub):
+        plan = _plan("SELECT zip, count(DISTINCT id) FROM patients GROUP BY zip")
+        at = plan.threshold
+        assert at is not None
+        stub(1, -1)
+        noisy = json.loads(publish(plan, [("a", at - 1), ("b", at)]))
+        assert [group["k0"] for group in noisy] == ["a"]
+
+    def test_no_group_at_all_is_an_empty_list(self, stub):
+        stub()
+        plan = _plan("SELECT diagnosis, count(*) FROM visits GROUP BY diagnosis")
+        assert publish(plan, []) == "[]"
+
+    def test_public_keys_are_shown_whatever_their_number(self, stub):
+        stub(-5)
+        plan = _plan("SELECT sex, count(*) FROM patients GROUP BY sex")
+        noisy = json.loads(publish(plan, [("female", 0), ("male", 0), ("other", 0)]))
+        assert [group["c0"] for group in noisy] == [-5, -5, -5]
+
+    @pytest.mark.parametrize(
+        "key, shown",
+        [
+            (None, None),
+            (True, True),
+            (2**62, 2**62),
+            ('quo"te \\ \u2028', 'quo"te \\ \u2028'),
+            (Decimal("1.50"), "1.50"),
+            (Decimal("NaN"), "NaN"),
+            (date(2020, 2, 29), "2020-02-29"),
+            ("infinity", "infinity"),
+        ],
+    )
+    def test_keys_as_json_has_them(self, stub, key, shown):
+        stub()
+        plan = _plan("SELECT sex, count(*) FROM patients GROUP BY sex")
+        (group,) = json.loads(publish(plan, [(key, 1)]))
+        assert group == {"r": 0, "k0": shown, "c0": 1}
+        assert type(group["k0"]) is type(shown)
+
+    def test_sums_of_sql_are_decimals_and_leave_as_whole_numbers(self, stub):
+        stub()
+        text = publish(_plan("SELECT sum(age) FROM patients"), [(Decimal(2**60 + 1),)])
+        assert json.loads(text) == [{"r": 0, "c0": 2**60 + 1}]
+
+
+NUMBER = OutputColumn("n", Type.NUMERIC, noisy=True, draws=(0,))
+WHOLE = replace(NUMBER, type=Type.INT8)
+KEY = OutputColumn("k", Type.TEXT, noisy=False, draws=())
+
+
+def _answered(columns: Sequence[OutputColumn], *groups: Sequence[Sequence[Any]]) -> Any:
+    """The answer of groups, each a list of variants, the first as it is."""
+    plan = replace(_plan("SELECT count(*) FROM patients"), columns=tuple(columns))
+    finished = [
+        (place, variant, *outputs)
+        for place, variants in zip(count(1), groups, strict=False)
+        for variant, outputs in enumerate(variants)
+    ]
+    return answer(plan, finished)
+
+
+class TestAnswer:
+    def test_one_draw_has_its_own_error_bar(self):
+        told = _answered(
+            [KEY, WHOLE], [("a", 10), ("a", 13), ("a", 7)], [("b", -2), ("b", 1), ("b", -5)]
+        )
+        assert told.rows == (("a", 10), ("b", -2))
+        assert told.error_bars == ((None, 3), (None, 3))
+
+    def test_independent_draws_add_in_squares(self):
+        told = _answered(
+            [NUMBER],
+            [(Decimal(10),), (Decimal(13),), (Decimal(7),), (Decimal(14),), (Decimal(6),)],
+        )
+        assert told.error_bars == ((5.0,),)
+
+    def test_the_further_way_counts(self):
+        told = _answered([NUMBER], [(Decimal(10),), (Decimal(11),), (Decimal(4),)])
+        assert told.error_bars == ((6.0,),)
+
+    def test_a_ratio_to_first_order(self):
+        a, b, da, db = 1000.0, 100.0, 3.0, 2.0
+        variants = [a / b, (a + da) / b, (a - da) / b, a / (b + db), a / (b - db)]
+        told = _answered([replace(NUMBER, type=Type.FLOAT8)], [(v,) for v in variants])
+        first_order = a / b * math.hypot(da / a, db / b)
+        assert told.error_bars[0][0] == pytest.approx(first_order, rel=0.03)
+
+    def test_whole_numbers_stay_whole_and_their_bars_are_rounded_up(self):
+        told = _answered(
+            [WHOLE], [(Decimal(10),), (Decimal(12),), (Decimal(8),), (Decimal(12),), (Decimal(8),)]
+        )
+        assert told.rows == ((10,),)
+        assert told.error_bars == ((3,),)
+        assert type(told.rows[0][0]) is int
+        assert type(told.error_bars[0][0]) is int
+
+    def test_what_is_exact_or_no_number_has_no_bar(self):
+        columns = [
+            replace(NUMBER, noisy=False),
+            replace(NUMBER, type=Type.BOOL),
+            replace(NUMBER, type=Type.TEXT),
+        ]
+        told = _answered(
+            columns, [(Decimal(1), True, "x"), (Decimal(1), False, "y"), (Decimal(1), True, "x")]
+        )
+        assert told.rows == ((1.0, True, "x"),)
+        assert told.error_bars == ((None, None, None),)
+
+    def test_a_number_that_a_move_makes_null_has_no_bar(self):
+        told = _answered([NUMBER], [(Decimal(1),), (None,), (Decimal(1),)])
+        assert told.error_bars == ((None,),)
+        assert _answered([NUMBER], [(None,), (Decimal(1),), (None,)]).rows == ((None,),)
+
+    def test_a_number_that_is_none_has_no_bar(self):
+        """A key that is NaN takes what is computed with it along."""
+        told = _answered([NUMBER], [(Decimal("NaN"),)] * 3)
+        assert told.rows == (("NaN",),)
+        assert told.error_bars == ((None,),)
+
+    def test_rows_keep_their_order(self):
+        told = _answered([KEY, WHOLE], [("z", 1)], [("a", 5)], [("m", 3)])
+        assert [row[0] for row in told.rows] == ["z", "a", "m"]
+
+    def test_no_row_is_an_answer_too(self):
+        told = _answered([KEY, WHOLE])
+        assert told.rows == ()
+        assert json.dumps(told.to_json())
+
+    @pytest.mark.parametrize(
+        "value, kind, shown",
+        [
+            (Decimal("1.50"), Type.NUMERIC, 1.5),
+            (Decimal("Infinity"), Type.NUMERIC, "Infinity"),
+            (date(2020, 2, 29), Type.DATE, "2020-02-29"),
+            ("2020-02-29 00:00:00", Type.TIMESTAMP, "2020-02-29 00:00:00"),
+            (False, Type.BOOL, False),
+            (None, Type.INT8, None),
+        ],
+    )
+    def test_cells_as_json_has_them(self, value, kind, shown):
+        told = _answered([replace(KEY, type=kind)], [(value,)])
+        assert told.rows == ((shown,),)
+        assert type(told.rows[0][0]) is type(shown)
+        assert json.loads(json.dumps(told.to_json(), allow_nan=False))["rows"] == [[shown]]
+
+    def test_mechanisms_are_told_in_the_units_of_the_data(self):
+        plan = _plan("SELECT sum(cost) AS total, count(*) FROM visits")
+        sums, rows = answer(plan, []).mechanisms
+        assert sums["columns"] == ["total"]
+        assert sums["grid"] == 0.01
+        assert sums["l1_sensitivity"] == 20 * 10_000
+        assert sums["error_bar"] == pytest.approx(plan.draws[0].error_bar / 100)
+        assert rows["l1_sensitivity"] == 20
+        assert rows["threshold"] is None
+
+    def test_the_threshold_is_told_with_the_draw_that_it_is_about(self):
+        plan = _plan("SELECT diagnosis, count(*) FROM visits GROUP BY diagnosis")
+        told = [one["threshold"] for one in answer(plan, []).mechanisms]
+        assert plan.selection is not None
+        assert told.pop(plan.selection) == plan.threshold
+        assert set(told) == {None}
