@@ -56,13 +56,15 @@ def bounds_of(query: Query, keys: Keys, catalog: Catalog, options: QueryOptions)
     if keys.possible is not None:
         groups = min(groups, keys.possible)
     sets = len(keys.sets)
+    some_groups = keys.possible is None or keys.possible > groups
     return Bounds(
         one_row=query.owned.rows == 1,
         max_rows=rows,
         max_groups=groups * sets,
         one_group=keys.possible == 1 and sets == 1,
-        some_groups=keys.possible is None or keys.possible > groups,
+        some_groups=some_groups,
         sets=sets,
+        alike=sets if keys.public or not some_groups else 1,
     )
 
 

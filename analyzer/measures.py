@@ -49,7 +49,7 @@ class Count:
     tick: Fraction
     """One, unless contributions to several groups may have to be scaled down."""
     sets: int = 1
-    """Grouping sets; every row counts alike in each, and ``cap`` counts them all."""
+    """Grouping sets in which every row counts alike; ``cap`` counts all sets."""
     cells = 1
 
     @property
@@ -257,6 +257,9 @@ class Bounds:
     """A unit can be in more groups than ``max_groups``."""
     sets: int = 1
     """Grouping sets; one for a plain GROUP BY."""
+    alike: int = 1
+    """Grouping sets that each have an equal share of a unit; one where groups of a unit are left
+    out, as those that are left may all be of one set."""
 
     def many_groups(self) -> Bounds:
         """The same for a query with further keys."""
@@ -276,8 +279,8 @@ def measures_of(aggregate: Aggregate, bounds: Bounds) -> tuple[Measure, ...]:
     Raises:
         BadArgument: the argument has no clamping bounds, or they leave nothing to measure.
     """
-    sets = bounds.sets
-    cap = sets * (1 if bounds.one_row else bounds.max_rows)
+    sets = bounds.alike
+    cap = bounds.sets * (1 if bounds.one_row else bounds.max_rows)
     share = Fraction(1) if bounds.one_group or bounds.one_row else _SHARE
     arguments = aggregate.arguments
     match aggregate.kind:
@@ -301,7 +304,7 @@ def measures_of(aggregate: Aggregate, bounds: Bounds) -> tuple[Measure, ...]:
             axis = _wide(aggregate, arguments[0], cap)
             step = -(-(axis.width + 1) // _BUCKETS)
             grid = Fraction(1) if bounds.one_row else _SHARE
-            return (Histogram(axis, step, cap, grid, sets),)
+            return (Histogram(axis, step, cap, grid, bounds.sets),)
         case _:
             return _products(aggregate, cap, sets)
 
