@@ -301,8 +301,9 @@ def _view(connection: psycopg.Connection, table: str) -> sql.Composed:
     names = [column.name for column in cursor.description or ()]
     return sql.SQL(
         "CREATE VIEW {} AS SELECT {} FROM {} WHERE"
-        " owner IS DISTINCT FROM NULLIF(current_setting('test.without', true), '')::integer"
+        " owner IS DISTINCT FROM coalesce(NULLIF(current_setting('test.without', true), ''), '-1')::int"
         " AND (NOT ghost OR current_setting('test.ghosts', true) = 'on')"
+        " AND (owner IS NOT NULL OR current_setting('test.owned', true) IS DISTINCT FROM 'on')"
         " AND current_setting('test.nobody', true) IS DISTINCT FROM 'on'"
     ).format(
         sql.Identifier("public", table),

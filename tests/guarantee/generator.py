@@ -7,7 +7,7 @@ question.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 Columns = dict[str, list[str]]
@@ -83,7 +83,8 @@ class Generator:
             by = self.chance.choice(
                 (keys, [f"k{i}" for i in range(len(keys))], [str(i + 1) for i in range(len(keys))])
             )
-            text += f" GROUP BY {', '.join(by if by is not keys else map(self._bare, keys))}"
+            listed = by if by is not keys else [f"({key})" for key in keys]
+            text += f" GROUP BY {self._sets(listed)}"
             if not self.plain and self._one_in(4):
                 text += f" HAVING {measures[0]} > 1"
             if self._one_in(3):
@@ -91,8 +92,10 @@ class Generator:
                 text += f" LIMIT {self.chance.randint(0, 9)}" if not self.plain else ""
         return text
 
-    def _bare(self, key: str) -> str:
-        return f"({key})"
+    def _sets(self, keys: Sequence[str]) -> str:
+        listed = ", ".join(keys)
+        sets = f"GROUPING SETS (({listed}), ({keys[0]}), ())"
+        return self.chance.choice((*(listed,) * 8, f"ROLLUP ({listed})", f"CUBE ({listed})", sets))
 
     def _one_in(self, n: int) -> bool:
         return self.chance.randrange(n) == 0
@@ -133,9 +136,7 @@ class Generator:
             columns[kind] += names
         return f"(SELECT * FROM {table} WHERE {self._condition(columns)})"
 
-    def _join(
-        self, from_: _From, table: str, alias: str, on: str, *, public: bool = False
-    ) -> None:
+    def _join(self, from_: _From, table: str, alias: str, on: str, *, public: bool = False) -> None:
         kind = self.chance.choice(("JOIN", "JOIN", "LEFT JOIN"))
         if public and self._one_in(5):
             from_.text += f" CROSS JOIN {table} AS {alias}"
@@ -220,8 +221,14 @@ class Generator:
         if from_.owners:
             forms.append(f"count(DISTINCT {self.chance.choice(from_.owners)})")
         if columns["number"]:
-            number = self._number(columns)
-            forms += [f"sum({number})", f"avg({number})", f"count({number})"] * 2
+            number, other = self._number(columns), self._number(columns)
+            forms += [f"sum({number})", f"avg({number})", f"count({number})"] * 3
+            forms += [f"variance({number})", f"count(DISTINCT {number})", f"max({number})"]
+            forms.append(f"covar_pop({number}, {other})")
+            half = f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {number})"
+            forms.append(half if not filter_ else f"min({number})")
+        if columns["text"]:
+            forms.append(f"count(DISTINCT {self.chance.choice(columns['text'])})")
         if columns["free"]:
             column = columns["free"][0]
             forms.append(f"sum(least(greatest({column}, -600), 600))")

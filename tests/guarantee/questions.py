@@ -32,8 +32,7 @@ TOTALS = (
     "SELECT sum(CASE WHEN diagnosis = 'flu' THEN 1000 WHEN cost > 10 THEN -1 ELSE 0 END)"
     " FROM visits",
     "SELECT sum(CASE WHEN name = 'person 1' THEN 1000000 ELSE 0 END) FROM patients",
-    "SELECT sum(least(greatest(points, 0), 50)), avg(least(greatest(points, -9), 9))"
-    " FROM patients",
+    "SELECT sum(least(greatest(points, 0), 50)), avg(least(greatest(points, -9), 9)) FROM patients",
     "SELECT sum(least(cost, 100) * 1000) FROM visits",
     "SELECT sum(coalesce(age, 40)), sum(nullif(age, 27)) FROM patients",
     "SELECT avg(age * age - 2 * age), sum(age % 7), sum(age / 3), sum(-age) FROM patients",
@@ -58,8 +57,7 @@ JOINS = (
     "SELECT count(*) FROM visits v JOIN visits w ON w.patient_id = v.patient_id AND w.id < v.id",
     "SELECT sum(v.cost) FROM visits v JOIN visits w USING (patient_id) WHERE w.kind = 'remote'",
     "SELECT count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id",
-    "SELECT count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id"
-    " WHERE v.id IS NULL",
+    "SELECT count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id WHERE v.id IS NULL",
     "SELECT count(v.id), count(DISTINCT v.patient_id), count(DISTINCT p.id) FROM patients p"
     " LEFT JOIN visits v ON v.patient_id = p.id AND v.cost > 10",
     "SELECT sum(v.cost) FROM visits v RIGHT JOIN patients p ON v.patient_id = p.id",
@@ -210,4 +208,68 @@ DATES = (
     " FROM patients p JOIN profiles f ON f.patient_id = p.id GROUP BY 1, 2",
 )
 
-ALL = (*TOTALS, *JOINS, *NESTED, *PUBLIC_KEYS, *OWN_KEYS, *DATES)
+SEVERAL_PARTS = (
+    "SELECT count(DISTINCT diagnosis) FROM visits",
+    "SELECT count(DISTINCT diagnosis), count(DISTINCT kind), count(*) FROM visits",
+    "SELECT count(DISTINCT balance), count(DISTINCT score) FROM visits",
+    "SELECT count(DISTINCT city) FROM patients",
+    "SELECT kind, count(DISTINCT diagnosis), sum(cost) FROM visits GROUP BY kind",
+    "SELECT diagnosis, count(DISTINCT kind), count(*) FROM visits GROUP BY diagnosis",
+    "SELECT zip, count(DISTINCT name), avg(age) FROM patients GROUP BY zip",
+    "SELECT count(DISTINCT v.diagnosis) FILTER (WHERE p.age > 30) FROM patients p"
+    " LEFT JOIN visits v ON v.patient_id = p.id",
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY age) FROM patients",
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY cost), min(cost), max(cost) FROM visits",
+    "SELECT kind, percentile_disc(0.9) WITHIN GROUP (ORDER BY balance), count(*) FROM visits"
+    " GROUP BY kind",
+    "SELECT diagnosis, max(score), count(DISTINCT kind) FROM visits GROUP BY diagnosis",
+    "SELECT sex, min(bmi), max(weight) FROM patients GROUP BY sex",
+    "SELECT zip, percentile_cont(0.25) WITHIN GROUP (ORDER BY age DESC) FROM patients GROUP BY zip",
+    "SELECT p.zip, max(v.cost) FILTER (WHERE v.kind = 'remote') FROM patients p JOIN visits v"
+    " ON v.patient_id = p.id GROUP BY p.zip",
+    "SELECT min(quantity), max(v.cost) FROM items i JOIN visits v ON v.id = i.visit_id",
+)
+
+MOMENTS = (
+    "SELECT stddev(age), variance(bmi), var_pop(weight) FROM patients",
+    "SELECT stddev_pop(cost), stddev_samp(balance), var_samp(score) FROM visits",
+    "SELECT kind, variance(cost), avg(cost), sum(cost) FROM visits GROUP BY kind",
+    "SELECT diagnosis, stddev(score) FROM visits GROUP BY diagnosis",
+    "SELECT corr(age, bmi), covar_pop(weight, age), regr_slope(bmi, age) FROM patients",
+    "SELECT covar_samp(cost, balance), regr_intercept(score, cost) FROM visits",
+    "SELECT kind, corr(cost, score) FILTER (WHERE balance > 0) FROM visits GROUP BY kind",
+    "SELECT diagnosis, corr(cost, score), count(DISTINCT kind) FROM visits GROUP BY diagnosis",
+)
+
+SETS = (
+    "SELECT sex, active, count(*), avg(age) FROM patients GROUP BY GROUPING SETS"
+    " ((sex), (active), ())",
+    "SELECT sex, active, count(*) FROM patients GROUP BY CUBE (sex, active)",
+    "SELECT kind, cost > 50, count(*), sum(cost), count(DISTINCT patient_id) FROM visits"
+    " GROUP BY ROLLUP (1, 2)",
+    "SELECT kind, grouping(kind), variance(cost), max(cost) FROM visits GROUP BY ROLLUP (kind)",
+    "SELECT zip, sex, count(*), sum(bmi) FROM patients GROUP BY CUBE (zip, sex)",
+    # Where a person's groups are picked, all of them can be of one set: its part of the L2 norm
+    # is then not the share of a set.
+    "SELECT diagnosis, count(*) FROM visits GROUP BY ROLLUP (diagnosis)",
+    "SELECT diagnosis, count(*), avg(cost) FROM visits GROUP BY GROUPING SETS ((diagnosis), ())",
+    "SELECT diagnosis, kind, avg(cost), stddev(score) FROM visits"
+    " GROUP BY GROUPING SETS ((diagnosis, kind), (kind), ())",
+    "SELECT diagnosis, kind, count(DISTINCT score), max(cost) FROM visits"
+    " GROUP BY CUBE (diagnosis, kind)",
+    "SELECT kind, diagnosis, count(DISTINCT patient_id) FROM visits GROUP BY CUBE (1, 2)",
+    "SELECT p.city, c.region, count(*) FROM patients p LEFT JOIN cities c ON c.name = p.city"
+    " GROUP BY ROLLUP (c.region, p.city)",
+)
+
+ALL = (
+    *TOTALS,
+    *JOINS,
+    *NESTED,
+    *PUBLIC_KEYS,
+    *OWN_KEYS,
+    *DATES,
+    *SEVERAL_PARTS,
+    *MOMENTS,
+    *SETS,
+)

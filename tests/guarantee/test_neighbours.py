@@ -33,7 +33,9 @@ def test_the_same_holds_where_bounds_are_tight(sql: str, wild_places: list[Place
     assert not found
 
 
-def random_plans(seed: int, number: int, *, plain: bool = False) -> Iterator[tuple[str, PrivatePlan]]:
+def random_plans(
+    seed: int, number: int, *, plain: bool = False
+) -> Iterator[tuple[str, PrivatePlan]]:
     """Questions of one seed that are answered, with random bounds and a random ask.
 
     Raises:

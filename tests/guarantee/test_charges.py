@@ -1,0 +1,128 @@
+"""What is charged covers what is done, recomputed from the events by other means."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import opendp.prelude as dp
+import pytest
+
+from accountant.events import GaussianEvent, LaplaceEvent, ThresholdEvent
+from accountant.losses import DELTA_STEPS, EPSILON_STEPS, Loss, loss_of_events
+from analyzer.analyze import analyze
+from analyzer.catalog import Ask
+from analyzer.plan import PrivatePlan
+from mechanisms.calibration import Noise, NoiseKind
+from tests.guarantee import data, questions
+from tests.guarantee.test_neighbours import random_plans
+from tests.mechanisms.exact import exact_law, union
+
+ASKS = (
+    Ask(Fraction(1), Fraction(1, 10**9)),
+    Ask(Fraction(1, 100), Fraction(1, 10**7)),
+    Ask(Fraction(5), Fraction(1, 10**6)),
+)
+
+
+def charge_violations(plan: PrivatePlan) -> list[str]:
+    """What of a plan's charge does not cover its noise, in words; none if none."""
+    found = []
+    noises = [e for e in plan.events if not isinstance(e, ThresholdEvent)]
+    thresholds = [e for e in plan.events if isinstance(e, ThresholdEvent)]
+    if len(noises) != len(plan.draws):
+        found.append(f"{len(plan.draws)} draws, {len(noises)} events")
+    for draw, event in zip(plan.draws, noises, strict=False):
+        if isinstance(event, LaplaceEvent):
+            same = (event.scale, event.l1_sensitivity) == (draw.noise.scale, draw.sensitivity.l1)
+            kind = NoiseKind.LAPLACE
+        else:
+            declared = (draw.noise.scale, draw.sensitivity.l2_squared)
+            same = (event.sigma, event.l2_sensitivity_squared) == declared
+            kind = NoiseKind.GAUSSIAN
+        if not same or draw.noise.kind is not kind:
+            found.append(f"{draw.label}: the event is not the draw's")
+        if draw.noise.scale < Fraction(1, 2):
+            found.append(f"{draw.label}: the noise is too small")
+    conversion = Fraction(plan.loss.delta, DELTA_STEPS) - sum(
+        (e.delta for e in thresholds), Fraction(0)
+    )
+    if any(isinstance(e, GaussianEvent) for e in noises) and conversion <= 0:
+        found.append("no delta is left for the conversion")
+    elif not plan.loss.covers(_spent(plan, conversion)):
+        found.append("the events cost more than the charge")
+    return found + _threshold_violations(plan, thresholds)
+
+
+def _spent(plan: PrivatePlan, conversion: Fraction) -> Loss:
+    spent = loss_of_events(plan.events, conversion)
+    return Loss(spent.epsilon, min(spent.delta, plan.loss.delta), spent.rho)
+
+
+def _threshold_violations(plan: PrivatePlan, thresholds: list[ThresholdEvent]) -> list[str]:
+    """A key of one person counts 1, and is shown if the noise is at least the threshold less 1."""
+    if plan.selection is None or plan.threshold is None:
+        return ["a threshold without keys"] if thresholds else []
+    draw = plan.draws[plan.selection]
+    law = exact_law(Noise(draw.noise.kind, draw.noise.scale))
+    shown = union(law.tail(plan.threshold - 1), draw.sensitivity.l1)
+    charged = sum((e.delta for e in thresholds), Fraction(0))
+    if Fraction(shown) > charged:
+        return [f"a person's keys are shown with probability {float(shown)} > {float(charged)}"]
+    return []
+
+
+@pytest.mark.parametrize("ask", ASKS, ids=lambda ask: f"epsilon {float(ask.epsilon)}")
+def test_the_charge_covers_the_noise(ask: Ask) -> None:
+    for sql in questions.ALL:
+        plan = analyze(sql, data.catalog(), ask=ask)
+        assert not charge_violations(plan), sql
+        assert plan.loss.epsilon <= ask.epsilon * EPSILON_STEPS
+        assert plan.loss.delta <= ask.delta * DELTA_STEPS
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_charge_covers_the_noise_of_random_questions(seed: int) -> None:
+    for sql, plan in random_plans(seed + 200, 100):
+        assert not charge_violations(plan), sql
+
+
+def test_opendp_agrees() -> None:
+    """OpenDP's own map of the mechanism that is invoked gives no more than the event says."""
+    cells = dp.vector_domain(dp.atom_domain(T="i64"))
+    kinds = set()
+    for ask in ASKS:
+        for sql in questions.ALL[::3]:
+            for draw in analyze(sql, data.catalog(), ask=ask).draws:
+                scale, sensitivity = draw.noise.scale, draw.sensitivity
+                kinds.add(draw.noise.kind)
+                if draw.noise.kind is NoiseKind.LAPLACE:
+                    laplace = dp.m.make_laplace(cells, dp.l1_distance(T="i64"), scale=float(scale))
+                    said, ours = laplace.map(sensitivity.l1), sensitivity.l1 / scale
+                else:
+                    gauss = dp.m.make_gaussian(cells, dp.l2_distance(T="f64"), scale=float(scale))
+                    said = gauss.map(math.sqrt(sensitivity.l2_squared))
+                    ours = Fraction(sensitivity.l2_squared) / (2 * scale**2)
+                assert said <= float(ours) * (1 + 1e-9), (sql, draw)
+    assert kinds == set(NoiseKind)
+
+
+def test_a_planted_charge_is_found() -> None:
+    from dataclasses import replace
+
+    plan = analyze("SELECT diagnosis, count(*) FROM visits GROUP BY 1", data.catalog(), ask=ASKS[1])
+    assert not charge_violations(plan)
+    less = Loss(plan.loss.epsilon - 1, plan.loss.delta, plan.loss.rho)
+    half = replace(
+        plan.draws[0], noise=replace(plan.draws[0].noise, scale=plan.draws[0].noise.scale / 2)
+    )
+    assert plan.threshold is not None
+    planted = {
+        "cost more": [replace(plan, loss=Loss(0, less.delta, less.rho))],
+        "not the draw's": [replace(plan, draws=(half, *plan.draws[1:]))],
+        "shown with probability": [replace(plan, threshold=plan.threshold - 20)],
+        "events": [replace(plan, events=plan.events[1:])],
+    }
+    for said, plans in planted.items():
+        for tampered in plans:
+            assert any(said in text for text in charge_violations(tampered)), said
