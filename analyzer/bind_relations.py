@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.catalog import Catalog, Scalar, Table, ValuesFrom
+from analyzer.domains import as_column
 from analyzer.expressions import Expr, Facts, Ref, walk
 from analyzer.functions import build
 from analyzer.functions.base import coerce
@@ -192,7 +193,10 @@ class RelationBinder:
         labels, columns = self._columns(tree, scope)
         name = self._spend(position)
         fields = tuple(
-            (label, Ref(name, f"c{i}", e.type, e.nullable, e.facts, _origin(e), label))
+            (
+                label,
+                as_column(Ref(name, f"c{i}", e.type, e.nullable, e.facts, _origin(e), label), e),
+            )
             for i, (label, e) in enumerate(zip(labels, columns, strict=True))
         )
         relation = Derived(name, source, where, tuple(columns), owned.owner, owned.rows)

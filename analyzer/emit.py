@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.catalog import Scalar, Table, ValuesFrom
+from analyzer.catalog import Table
 from analyzer.emit_bounds import (
     Rows,
     contributions,
@@ -13,14 +13,13 @@ from analyzer.emit_bounds import (
     integer,
     select,
 )
+from analyzer.emit_keys import canonical, choices, held
 from analyzer.expressions import Expr
-from analyzer.functions.base import as_type
 from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
 from analyzer.plan import Part, Statement
-from analyzer.printing import Printer, quoted, relation_name
+from analyzer.printing import Printer
 from analyzer.relation import Query
-from analyzer.types import Type
 
 
 def exact_statement(
@@ -158,9 +157,9 @@ def _rows(printer: Printer, query: Query, keys: Keys, wanted: Sequence[Expr]) ->
     if query.where is not None:
         conditions.append(printer.expression(query.where))
     text += f" WHERE {' AND '.join(conditions)}"
-    held = _held(printer, keys) if keys.public else []
-    if held:
-        text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(held)}"
+    if keys.public and keys.expressions:
+        public = [held(printer, key, f"h.k{i}") for i, key in enumerate(keys.expressions)]
+        text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(public)}"
     names = [f"k{i}" for i in range(len(keys.expressions))]
     if len(keys.sets) > 1:
         values = [f"e.v{i}" for i in range(len(arguments))]
@@ -193,71 +192,11 @@ def key_text(printer: Printer, key: Expr) -> str:
     return canonical(printer.expression(key), key)
 
 
-def canonical(text: str, key: Expr) -> str:
-    """Printed ``key`` so that values that are equal are the same in every way."""
-    if key.type is Type.TEXT:
-        return f'({text} COLLATE "C")'
-    if key.facts.stored in (Type.NUMERIC, Type.FLOAT8):
-        return f"trim_scale({as_type(text, key, Type.NUMERIC)})"
-    return text
-
-
-def _held(printer: Printer, keys: Keys) -> list[str]:
-    """Conditions that drop the rows whose keys are not among the public ones.
-
-    Also where no row should have another key: no key may depend on a wrong declaration.
-    """
-    conditions = []
-    for i, key in enumerate(keys.expressions):
-        name, domain = f"h.k{i}", key.facts.domain
-        if isinstance(domain, ValuesFrom):
-            listed = _public_values(printer, key, domain)
-            test = f"({name} IN ({listed}))"
-        else:
-            values = [_value(printer, key, v) for v in domain or ()]
-            test = f"({name} IN ({', '.join(values)}))" if values else "(false)"
-        conditions.append(f"({test} OR ({name} IS NULL))" if key.nullable else test)
-    return conditions
-
-
-def _value(printer: Printer, key: Expr, value: Scalar) -> str:
-    stored = Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
-    text = printer.parameter(value, stored.value)
-    if stored is Type.NUMERIC:
-        return f"trim_scale({text})"
-    return f'({text} COLLATE "C")' if stored is Type.TEXT else text
-
-
-def _public_values(printer: Printer, key: Expr, domain: ValuesFrom) -> str:
-    table = printer.tables[domain.table]
-    column = f"d.{quoted(domain.column)}"
-    if key.type is Type.TEXT:
-        column = f'(CAST({column} AS text) COLLATE "C")'
-    elif key.facts.stored in (Type.NUMERIC, Type.FLOAT8):
-        column = f"trim_scale(CAST({column} AS numeric))"
-    return (
-        f"SELECT DISTINCT {column} AS k FROM {relation_name(table)} AS d"
-        f" WHERE (d.{quoted(domain.column)} IS NOT NULL)"
-    )
-
-
 def _zeros(printer: Printer, keys: Keys, cells: int) -> str:
     """One row of zeros for every combination of public keys; one row without keys."""
-    sources = []
-    for i, key in enumerate(keys.expressions):
-        domain = key.facts.domain
-        if isinstance(domain, ValuesFrom):
-            choices = _public_values(printer, key, domain)
-        else:
-            values = [f"({_value(printer, key, v)})" for v in domain or ()]
-            choices = f"VALUES {', '.join(values)}" if values else ""
-        if key.nullable:
-            stored = Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
-            missing = f"SELECT CAST(NULL AS {stored.value})"
-            if stored is Type.TEXT:
-                missing += ' COLLATE "C"'
-            choices = f"{choices} UNION ALL {missing}" if choices else missing
-        sources.append(f"({choices}) AS z{i} (k)")
+    sources = [
+        f"({choices(printer, key)}) AS z{i} (k)" for i, key in enumerate(keys.expressions)
+    ]
     keys_text = [f"z{i}.k" for i in range(len(sources))]
     if len(keys.sets) > 1:
         columns = [*_in_sets(keys, keys_text), *(["0"] * cells)]

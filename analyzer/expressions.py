@@ -81,7 +81,7 @@ class Facts:
     tick: Fraction | None = None
     """The grid that declared values lie on; None where there is none."""
     on_grid: bool = False
-    """True when every number or date that a row can have lies on ``tick``, NaN aside."""
+    """True when ``tick`` is no wish of the owner: all that comes of declared values lies on it."""
     domain: Domain | None = None
     """The public values; None where there is no public list."""
     total_domain: bool = False
@@ -94,6 +94,8 @@ class Facts:
     """True when the unit key takes part in the value."""
     protected: bool = False
     """True when the value comes from a protected row."""
+    inputs: tuple[Expr, ...] | None = field(default=None, compare=False, repr=False)
+    """Expressions with public values of which this is a function; see ``analyzer.domains``."""
     size: int = 1
     """Operations behind the value, with the columns of subqueries written out each time: that is
     how often PostgreSQL may compute them, and how long a chain of subqueries can make a value."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from analyzer.catalog import Catalog, ValuesFrom
+from analyzer.catalog import Catalog
+from analyzer.domains import size
 from analyzer.expressions import Expr
 from analyzer.measures import Bounds
 from analyzer.plan import QueryOptions
@@ -28,7 +29,7 @@ class Keys:
 def keys_of(query: Query, catalog: Catalog) -> Keys:
     """Decide how the groups of a query are shown, and how many of them one unit can be in."""
     sizes = [_size(key) for key in query.keys]
-    listed = [size for size in sizes if size is not None]
+    listed = [count for count in sizes if count is not None]
     public = all(key.facts.domain is not None for key in query.keys)
     public = public and math.prod(listed) <= catalog.max_keys
     if query.owned.rows == 1:
@@ -36,11 +37,11 @@ def keys_of(query: Query, catalog: Catalog) -> Keys:
     # Rows of one unit agree in a key that is one value per unit; the others can take all values,
     # and only public keys hold rows to the declared ones.
     free = [
-        size if public or key.facts.total_domain else None
-        for key, size in zip(query.keys, sizes, strict=True)
+        count if public or key.facts.total_domain else None
+        for key, count in zip(query.keys, sizes, strict=True)
         if not key.facts.per_unit
     ]
-    possible = None if None in free else math.prod(size for size in free if size is not None)
+    possible = None if None in free else math.prod(count for count in free if count is not None)
     return Keys(query.keys, public, possible, query.sets)
 
 
@@ -75,7 +76,5 @@ def _limit(default: int, own: list[int | None]) -> int:
 
 def _size(key: Expr) -> int | None:
     """How many values a key can show, NULL included; None when that is not known here."""
-    domain = key.facts.domain
-    if domain is None or isinstance(domain, ValuesFrom):
-        return None
-    return len(domain) + (1 if key.nullable else 0)
+    values = size(key.facts.domain)
+    return None if values is None else values + (1 if key.nullable else 0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 from analyzer.catalog import Column
+from analyzer.domains import on_grid
 from analyzer.expressions import UNBOUNDED, Facts, Interval
 from analyzer.types import Type
 
@@ -35,6 +37,17 @@ def carrier(interval: Interval, *stored: Type) -> Type:
     if Type.NUMERIC in stored or Type.FLOAT8 in stored or not interval.within(INT8):
         return Type.NUMERIC
     return Type.INT8 if Type.INT8 in stored or not interval.within(INT4) else Type.INT4
+
+
+def moved(a: Interval, into: Interval) -> Interval:
+    """``a`` moved into a range with two ends, as clamping does."""
+    low, high = into.lower, into.upper
+    assert low is not None
+    assert high is not None
+    return Interval(
+        low if a.lower is None else min(max(a.lower, low), high),
+        high if a.upper is None else max(min(a.upper, high), low),
+    )
 
 
 def add(a: Interval, b: Interval) -> Interval:
@@ -130,6 +143,8 @@ def column_facts(column: Column, *, protected: bool) -> Facts:
     if column.type.is_integer:
         physical = INT4 if column.type is Type.INT4 else INT8
         tick = tick or Fraction(1)
+    elif column.type is Type.DATE:
+        tick = Fraction(1)
     elif column.type is Type.NUMERIC and column.precision is not None:
         scale = column.scale or 0
         most = Fraction(10) ** (column.precision - scale)
@@ -138,16 +153,18 @@ def column_facts(column: Column, *, protected: bool) -> Facts:
     domain = column.values if column.values is not None else column.values_from
     if domain is None and column.type is Type.BOOL:
         domain = (False, True)
-    return Facts(
+    facts = Facts(
         stored=column.type,
         physical=physical,
         declared=declared,
         tick=tick,
+        on_grid=column.type is Type.DATE or (column.type.is_integer and tick == 1),
         domain=domain,
         # A boolean of which the owner declares one value can still hold the other.
         total_domain=column.type is Type.BOOL and domain == (False, True),
         protected=protected,
     )
+    return facts if domain is not None else replace(facts, domain=on_grid(facts))
 
 
 def _corners(

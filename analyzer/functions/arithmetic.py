@@ -19,6 +19,7 @@ from analyzer.functions.base import (
     static_integer,
     widest,
 )
+from analyzer.functions.times import is_time, shifted
 from analyzer.refusals import WrongType
 from analyzer.types import Type
 
@@ -28,10 +29,15 @@ _LONG = 32
 
 def _binary(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 2)
+    if name in "+-" and any(is_time(a.type) for a in args):
+        return shifted(name, args)
     a, b = numbers(name, args)
     type_ = widest([a.type, b.type])
-    if name == "%" and type_ is Type.FLOAT8:
-        raise WrongType("% takes integers or numeric, not double precision.")
+    if name in ("%", "div") and type_ is Type.FLOAT8:
+        raise WrongType(
+            f"{name} takes integers or numeric, not double precision.",
+            hint="Write CAST(x AS numeric) for both sides.",
+        )
     physical = _interval(
         name, type_, ranges.limited(a.facts.physical), ranges.limited(b.facts.physical)
     )
@@ -39,11 +45,21 @@ def _binary(name: str, args: Sequence[Expr]) -> Call:
     stored = Type.NUMERIC
     if type_.is_integer:
         stored = ranges.carrier(physical, a.facts.stored, b.facts.stored)
+    tick = _tick(name, a, b)
+    whole = type_.is_integer or name == "div"
     facts = merged(
-        [a, b], stored, physical=physical, declared=declared, tick=_tick(name, type_, a, b)
+        [a, b],
+        stored,
+        physical=physical,
+        declared=declared,
+        tick=tick or (Fraction(1) if whole else None),
+        on_grid=whole or (tick is not None and a.facts.on_grid and b.facts.on_grid),
     )
-    nullable = a.nullable or b.nullable or (name in "/%" and _can_be_zero(b))
-    return Call(name, (a, b), type_, nullable, facts)
+    nullable = a.nullable or b.nullable or (name in _DIVISIONS and _can_be_zero(b))
+    return Call(name, (a, b), Type.NUMERIC if name == "div" else type_, nullable, facts)
+
+
+_DIVISIONS = ("/", "%", "div")
 
 
 def _can_be_zero(b: Expr) -> bool:
@@ -64,40 +80,38 @@ def _interval(name: str, type_: Type, a: Interval, b: Interval) -> Interval:
             return ranges.multiply(a, b)
         case "/":
             return ranges.divide(a, b, truncated=type_.is_integer)
+        case "div":
+            return ranges.divide(a, b, truncated=True)
         case _:
             return ranges.remainder(a, b)
 
 
-def _tick(name: str, type_: Type, a: Expr, b: Expr) -> Fraction | None:
-    if type_.is_integer:
-        return Fraction(1)
-    if a.facts.tick is None or b.facts.tick is None:
+def _tick(name: str, a: Expr, b: Expr) -> Fraction | None:
+    if name in ("/", "div") or a.facts.tick is None or b.facts.tick is None:
         return None
     if name == "*":
         # A constant is its own grid: halves of a grid of tenths lie on a grid of twentieths.
-        ticks = [
+        x, y = (
             abs(Fraction(e.value)) or Fraction(1)
             if isinstance(e, Constant) and isinstance(e.value, int | Decimal)
             else e.facts.tick
             for e in (a, b)
-        ]
-        return ticks[0] * ticks[1] if None not in ticks else None  # type: ignore[operator]
-    return None if name == "/" else ranges.common_tick([a.facts.tick, b.facts.tick])
+        )
+        assert x is not None
+        assert y is not None
+        return x * y
+    return ranges.common_tick([a.facts.tick, b.facts.tick])
 
 
 def _render_binary(call: Call, args: Sequence[str]) -> str:
     stored = call.facts.stored
     left, right = (operand(t, e, stored) for t, e in zip(args, call.args, strict=True))
-    if call.function in "/%" and _can_be_zero(call.args[1]):
+    if call.function in _DIVISIONS and _can_be_zero(call.args[1]):
         right = f"NULLIF({right}, CAST(0 AS {stored.value}))"
-    if call.function == "/" and call.type.is_integer and stored is Type.NUMERIC:
+    truncated = call.function == "div" or (call.function == "/" and call.type.is_integer)
+    if truncated and stored is Type.NUMERIC:
         return f"div({left}, {right})"
-    text = f"({left} {call.function} {right})"
-    if call.function == "*" and stored is Type.NUMERIC and call.facts.size > _LONG:
-        # Each product has the decimals of both factors: a long chain of them would take its time
-        # on one row and not on another.
-        return f"round({text}, 30)"
-    return text
+    return f"({left} {'/' if truncated else call.function} {right})"
 
 
 def _unary(name: str, args: Sequence[Expr]) -> Call:
@@ -109,8 +123,15 @@ def _unary(name: str, args: Sequence[Expr]) -> Call:
     if name == "sign" and type_.is_integer:
         type_ = Type.FLOAT8
     stored = ranges.carrier(physical, a.facts.stored) if a.type.is_integer else Type.NUMERIC
-    tick = Fraction(1) if name == "sign" else a.facts.tick
-    facts = merged([a], stored, physical=physical, declared=turn(a.facts.declared), tick=tick)
+    sign = name == "sign"
+    facts = merged(
+        [a],
+        stored,
+        physical=physical,
+        declared=turn(a.facts.declared),
+        tick=Fraction(1) if sign else a.facts.tick,
+        on_grid=sign or a.facts.on_grid,
+    )
     return Call(name, (a,), type_, a.nullable, facts)
 
 
@@ -168,6 +189,7 @@ def _rounding(name: str, args: Sequence[Expr]) -> Call:
         physical=ranges.monotone(a.facts.physical, to_grid),
         declared=ranges.monotone(a.facts.declared, to_grid),
         tick=step,
+        on_grid=True,
     )
     return Call(name, (a,), type_, a.nullable, facts, str(digits))
 
@@ -182,7 +204,7 @@ def _render_rounding(call: Call, args: Sequence[str]) -> str:
 
 
 FUNCTIONS = (
-    *(Function(name, _binary, _render_binary) for name in ("+", "-", "*", "/", "%")),
+    *(Function(name, _binary, _render_binary) for name in ("+", "-", "*", *_DIVISIONS)),
     *(Function(name, _unary, _render_unary) for name in ("neg", "abs", "sign")),
     *(Function(name, _rounding, _render_rounding) for name in _WHOLE),
 )

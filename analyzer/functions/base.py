@@ -11,8 +11,10 @@ from fractions import Fraction
 from uuid import UUID
 
 from analyzer.catalog import Scalar
+from analyzer.dates import days
+from analyzer.domains import with_domain
 from analyzer.expressions import Call, Constant, Expr, Facts, Interval
-from analyzer.ranges import INT4, INT8, needs_limit
+from analyzer.ranges import INT4, INT8, LIMIT, needs_limit
 from analyzer.refusals import BadArgument, TooComplex, WrongType
 from analyzer.types import Type
 
@@ -62,16 +64,20 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
             raise BadArgument("A string holds a character that PostgreSQL does not store.")
         type_ = type_ or Type.TEXT
-    elif isinstance(value, datetime):
-        type_ = type_ or Type.TIMESTAMP
+        interval = Interval(Fraction(len(value)), Fraction(len(value)))
     else:
-        type_ = type_ or Type.DATE
+        type_ = type_ or (Type.TIMESTAMP if isinstance(value, datetime) else Type.DATE)
+        if isinstance(value, datetime) and type_ is Type.TIMESTAMP:
+            value = value.replace(tzinfo=None)  # as PostgreSQL reads such a literal
+        interval = Interval(days(value), days(value))
+        tick = Fraction(1) if type_ is Type.DATE else None
     stored = Type.NUMERIC if type_ is Type.FLOAT8 else type_
     facts = Facts(
         stored,
         interval,
         interval,
         tick,
+        on_grid=tick is not None,
         per_unit=True,
         domain=() if value is None else (value,),
         total_domain=True,
@@ -205,7 +211,7 @@ def as_type(text: str, expression: Expr, to: Type) -> str:
         return text
     if stored is Type.FLOAT8 and to is Type.NUMERIC:
         # float8 to numeric keeps 15 digits; 15 decimals bound the size of what follows.
-        return f"round(CAST({limit(text, expression, 'double precision')} AS numeric), 15)"
+        return f"round(CAST({limit(text, Type.FLOAT8)} AS numeric), 15)"
     return f"CAST({text} AS {to.value})"
 
 
@@ -215,31 +221,50 @@ def operand(text: str, expression: Expr, to: Type) -> str:
     typed = as_type(text, expression, to)
     exact = to is Type.NUMERIC and expression.facts.stored is not Type.FLOAT8
     if exact and needs_limit(expression.facts.physical):
-        return limit(typed, expression, "numeric")
+        return limit(typed, Type.NUMERIC)
     return typed
 
 
-def limit(text: str, expression: Expr, type_name: str) -> str:
-    """``text``, the printed ``expression``, moved into ±10^15; NaN becomes 10^15.
+def whole_operand(text: str, expression: Expr, most: int) -> str:
+    """Printed ``expression``, a whole number of any storage, as an integer in ±``most``."""
+    stored, room = expression.facts.stored, Interval(Fraction(-most), Fraction(most))
+    if not expression.facts.physical.within(room):
+        text = between(text, stored, str(-most), str(most))
+    return text if stored is Type.INT4 else f"CAST({text} AS integer)"
 
-    LEAST and GREATEST pass over NULL. So where NULL is possible, one value below the range stands
-    for it, and what is below the range becomes NULL too. Where it is not, no value becomes NULL.
-    """
-    missing, low = (
-        f"CAST(-1000000000000001 AS {type_name})",
-        f"CAST(-1000000000000000 AS {type_name})",
-    )
-    high = f"CAST(1000000000000000 AS {type_name})"
-    if expression.nullable:
-        return f"NULLIF(LEAST(GREATEST({text}, {missing}), {high}), {missing})"
-    return f"LEAST(GREATEST({text}, {low}), {high})"
+
+_STRICT = {
+    Type.INT4: ("int4larger", "int4smaller"),
+    Type.INT8: ("int8larger", "int8smaller"),
+    Type.NUMERIC: ("numeric_larger", "numeric_smaller"),
+    Type.FLOAT8: ("float8larger", "float8smaller"),
+    Type.DATE: ("date_larger", "date_smaller"),
+    Type.TIMESTAMP: ("timestamp_larger", "timestamp_smaller"),
+    Type.TIMESTAMPTZ: ("timestamptz_larger", "timestamptz_smaller"),
+}
+"""What ``max`` and ``min`` are made of. Unlike GREATEST and LEAST they give NULL for NULL."""
+
+
+def between(text: str, stored: Type, least: str, most: str) -> str:
+    """``text``, printed in the type ``stored``, moved to between two constants. NULL stays NULL;
+    NaN, which is larger than all numbers, becomes the larger constant."""
+    larger, smaller = _STRICT[stored]
+    low, high = (f"CAST('{end}' AS {stored.value})" for end in (least, most))
+    return f"{smaller}({larger}({text}, {low}), {high})"
+
+
+def limit(text: str, stored: Type) -> str:
+    """``text``, a number printed in the type ``stored``, moved into ±10^15."""
+    assert LIMIT.lower is not None
+    assert LIMIT.upper is not None
+    return between(text, stored, str(LIMIT.lower), str(LIMIT.upper))
 
 
 def build(name: str, args: Sequence[Expr]) -> Call:
     """A typed call of a function that the allow-list has (the caller has checked the name)."""
     from analyzer.functions import FUNCTIONS
 
-    return FUNCTIONS[name].build(name, args)
+    return with_domain(FUNCTIONS[name].build(name, args))
 
 
 def render(call: Call, args: Sequence[str]) -> str:

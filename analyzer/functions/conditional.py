@@ -8,7 +8,7 @@ from functools import reduce
 
 from analyzer import ranges
 from analyzer.catalog import Scalar
-from analyzer.expressions import Call, Constant, Domain, Expr, Facts, Interval
+from analyzer.expressions import Call, Computed, Constant, Domain, Expr, Facts, Interval
 from analyzer.functions.base import Function, arity, as_type, coerce, merged, widest
 from analyzer.functions.comparison import comparable
 from analyzer.refusals import WrongType
@@ -54,6 +54,7 @@ def _facts(args: Sequence[Expr], values: Sequence[Expr], type_: Type) -> Facts:
         physical=Interval() if stored is Type.FLOAT8 else physical,
         declared=reduce(Interval.union, (v.facts.declared for v in real)),
         tick=ranges.common_tick([v.facts.tick for v in real]),
+        on_grid=all(v.facts.on_grid for v in real),
         domain=_domain(real),
         total_domain=all(v.facts.total_domain for v in real),
     )
@@ -133,14 +134,16 @@ def _nullif(name: str, args: Sequence[Expr]) -> Call:
             stored = ranges.carrier(ranges.INT4, stored, b.facts.stored)
         if a.facts.stored is Type.FLOAT8 and stored is Type.NUMERIC:
             physical = ranges.LIMIT
+    domain = None if isinstance(a.facts.domain, Computed) else a.facts.domain
     facts = merged(
         [a, b],
         stored,
         physical=physical,
         declared=a.facts.declared,
         tick=a.facts.tick,
-        domain=a.facts.domain,
-        total_domain=a.facts.total_domain,
+        on_grid=a.facts.on_grid,
+        domain=domain,
+        total_domain=a.facts.total_domain and domain is not None,
     )
     return Call(name, (a, b), type_, True, facts)
 
