@@ -81,7 +81,9 @@ def _interval(name: str, type_: Type, a: Interval, b: Interval) -> Interval:
         case "/":
             return ranges.divide(a, b, truncated=type_.is_integer)
         case "div":
-            return ranges.divide(a, b, truncated=True)
+            # Only of whole numbers is the quotient no larger than the dividend: 1 / 0.25 is 4.
+            quotient = ranges.divide(a, b, truncated=type_.is_integer)
+            return ranges.monotone(quotient, math.trunc)
         case _:
             return ranges.remainder(a, b)
 
@@ -111,7 +113,12 @@ def _render_binary(call: Call, args: Sequence[str]) -> str:
     truncated = call.function == "div" or (call.function == "/" and call.type.is_integer)
     if truncated and stored is Type.NUMERIC:
         return f"div({left}, {right})"
-    return f"({left} {'/' if truncated else call.function} {right})"
+    text = f"({left} {'/' if truncated else call.function} {right})"
+    if call.function == "*" and stored is Type.NUMERIC and call.facts.size > _LONG:
+        # Each product has the decimals of both factors: a long chain of them would take its time
+        # on one row and not on another.
+        return f"round({text}, 30)"
+    return text
 
 
 def _unary(name: str, args: Sequence[Expr]) -> Call:
