@@ -146,7 +146,7 @@ class _Wild(_Tame):
 
     @staticmethod
     def count(chance: _Chance, most: int) -> int:
-        return min(most, chance.choice((0, 1, 1, 2, 3, 8, 30, 120)))
+        return min(most, chance.choice((0, 1, 1, 2, 3, 8, 25, 60)))
 
     @staticmethod
     def owner(chance: _Chance, person: int) -> int | None:
@@ -177,8 +177,8 @@ def _make(chance: _Chance, people: int, style: type[_Tame]) -> Small:
         for _ in range(style.count(chance, 8) if profile else 0):
             words = style.pick(chance, lambda: chance.randint(0, 900), _ODD_INTS)
             is_open = style is not _Tame and chance.random() < 0.4
-            row = (person, len(tables["notes"]), profile, style.maybe(chance, words), is_open)
-            tables["notes"].append(row)
+            note = (person, len(tables["notes"]), profile, style.maybe(chance, words), is_open)
+            tables["notes"].append(note)
         for _ in range(style.count(chance, 120)):
             owner = style.owner(chance, person)
             visit = 1_000 + len(tables["visits"])

@@ -21,26 +21,34 @@ TOTALS = (
     "SELECT sum(quantity), avg(quantity) FROM items",
     "SELECT avg(level), sum(reading), sum(grade) FROM profiles",
     "SELECT count(*) FILTER (WHERE age > 50), sum(age) FILTER (WHERE active) FROM patients",
-    "SELECT count(*) FILTER (WHERE cost > 100), avg(cost) FILTER (WHERE kind = 'remote')"
-    " FROM visits",
+    (
+        "SELECT count(*) FILTER (WHERE cost > 100), avg(cost) FILTER (WHERE kind = 'remote')"
+        " FROM visits"
+    ),
     "SELECT count(DISTINCT patient_id) FILTER (WHERE diagnosis = 'hiv') FROM visits",
     "SELECT count(*) FROM patients WHERE name = 'person 1' AND age BETWEEN 20 AND 60",
     "SELECT count(*) FROM patients WHERE city IN ('Oslo', 'Bergen') OR city IS NULL",
     "SELECT count(*) FROM visits WHERE patient_id = 7",
     "SELECT count(*) FROM visits WHERE false",
     "SELECT sum(cost) FROM visits WHERE visited_at > '2020-01-03' AND NOT cost < 50",
-    "SELECT sum(CASE WHEN diagnosis = 'flu' THEN 1000 WHEN cost > 10 THEN -1 ELSE 0 END)"
-    " FROM visits",
+    (
+        "SELECT sum(CASE WHEN diagnosis = 'flu' THEN 1000 WHEN cost > 10 THEN -1 ELSE 0 END)"
+        " FROM visits"
+    ),
     "SELECT sum(CASE WHEN name = 'person 1' THEN 1000000 ELSE 0 END) FROM patients",
     "SELECT sum(least(greatest(points, 0), 50)), avg(least(greatest(points, -9), 9)) FROM patients",
     "SELECT sum(least(cost, 100) * 1000) FROM visits",
     "SELECT sum(coalesce(age, 40)), sum(nullif(age, 27)) FROM patients",
     "SELECT avg(age * age - 2 * age), sum(age % 7), sum(age / 3), sum(-age) FROM patients",
-    "SELECT avg(round(bmi, 1)), sum(floor(bmi)), sum(ceil(weight)), sum(trunc(cost)) FROM"
-    " patients JOIN visits ON patients.id = visits.patient_id",
+    (
+        "SELECT avg(round(bmi, 1)), sum(floor(bmi)), sum(ceil(weight)), sum(trunc(cost)) FROM"
+        " patients JOIN visits ON patients.id = visits.patient_id"
+    ),
     "SELECT sum(least(greatest(length(name), 0), 30)), count(upper(name)) FROM patients",
-    "SELECT sum(least(greatest(cost / age, 0), 10)) FROM patients p JOIN visits v"
-    " ON v.patient_id = p.id",
+    (
+        "SELECT sum(least(greatest(cost / age, 0), 10)) FROM patients p JOIN visits v"
+        " ON v.patient_id = p.id"
+    ),
     "SELECT sum(CAST(active AS integer)), sum(CAST(weight AS integer)) FROM patients",
     "SELECT count(*) FROM patients WHERE name LIKE 'person _' AND zip NOT LIKE '000%'",
     "SELECT count(*) FROM patients WHERE starts_with(name, 'x') OR left(name, 2) = 'pe'",
@@ -58,12 +66,16 @@ JOINS = (
     "SELECT sum(v.cost) FROM visits v JOIN visits w USING (patient_id) WHERE w.kind = 'remote'",
     "SELECT count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id",
     "SELECT count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id WHERE v.id IS NULL",
-    "SELECT count(v.id), count(DISTINCT v.patient_id), count(DISTINCT p.id) FROM patients p"
-    " LEFT JOIN visits v ON v.patient_id = p.id AND v.cost > 10",
+    (
+        "SELECT count(v.id), count(DISTINCT v.patient_id), count(DISTINCT p.id) FROM patients p"
+        " LEFT JOIN visits v ON v.patient_id = p.id AND v.cost > 10"
+    ),
     "SELECT sum(v.cost) FROM visits v RIGHT JOIN patients p ON v.patient_id = p.id",
     "SELECT count(*) FROM items i JOIN visits v ON i.visit_id = v.id",
-    "SELECT sum(i.quantity), avg(v.cost) FROM items i JOIN visits v ON i.visit_id = v.id"
-    " JOIN patients p ON p.id = v.patient_id",
+    (
+        "SELECT sum(i.quantity), avg(v.cost) FROM items i JOIN visits v ON i.visit_id = v.id"
+        " JOIN patients p ON p.id = v.patient_id"
+    ),
     "SELECT count(*) FROM notes n JOIN profiles f ON n.profile_id = f.id",
     "SELECT count(*), sum(n.words) FROM notes n LEFT JOIN profiles f ON n.profile_id = f.id",
     "SELECT count(*) FROM patients p JOIN profiles f ON f.patient_id = p.id",
@@ -76,27 +88,41 @@ JOINS = (
     # Two public tables fixed by each other are fixed by nothing: a person had six rows, not one.
     "SELECT count(*) FROM patients p, cities c, cities d WHERE c.name = d.name",
     "SELECT count(*) FROM patients p, cities c, regions r WHERE c.region = r.name",
-    "SELECT count(*) FROM patients p, regions r, cities c WHERE c.region = r.name"
-    " AND r.name = c.region",
-    "SELECT count(*) FROM patients p JOIN cities c ON c.name = p.city"
-    " JOIN regions r ON r.name = c.region",
+    (
+        "SELECT count(*) FROM patients p, regions r, cities c WHERE c.region = r.name"
+        " AND r.name = c.region"
+    ),
+    (
+        "SELECT count(*) FROM patients p JOIN cities c ON c.name = p.city"
+        " JOIN regions r ON r.name = c.region"
+    ),
     "SELECT sum(p.age) FROM patients p, cities c WHERE c.name = 'Oslo'",
-    "SELECT count(*) FROM patients p JOIN cities c ON c.name = p.city"
-    " JOIN visits v ON v.patient_id = p.id",
+    (
+        "SELECT count(*) FROM patients p JOIN cities c ON c.name = p.city"
+        " JOIN visits v ON v.patient_id = p.id"
+    ),
 )
 
 NESTED = (
     "SELECT count(*) FROM (SELECT * FROM patients) p",
     "SELECT avg(a) FROM (SELECT age + 1 AS a FROM patients WHERE active) x WHERE a > 3",
-    "SELECT count(*) FROM (SELECT patient_id FROM visits WHERE cost > 5) v"
-    " JOIN patients p ON p.id = v.patient_id",
+    (
+        "SELECT count(*) FROM (SELECT patient_id FROM visits WHERE cost > 5) v"
+        " JOIN patients p ON p.id = v.patient_id"
+    ),
     "WITH v AS (SELECT patient_id, balance * 2 AS b FROM visits) SELECT sum(b), avg(b) FROM v",
-    "WITH a AS (SELECT * FROM visits), b AS (SELECT * FROM a WHERE cost > 1)"
-    " SELECT count(*), sum(b.cost) FROM a JOIN b USING (patient_id)",
-    "WITH cities AS (SELECT name, age AS region FROM patients)"
-    " SELECT region, count(*) FROM cities GROUP BY 1",
-    "SELECT count(*) FROM (SELECT p.id, c.region FROM patients p JOIN cities c"
-    " ON c.name = p.city) x JOIN visits v ON v.patient_id = x.id",
+    (
+        "WITH a AS (SELECT * FROM visits), b AS (SELECT * FROM a WHERE cost > 1)"
+        " SELECT count(*), sum(b.cost) FROM a JOIN b USING (patient_id)"
+    ),
+    (
+        "WITH cities AS (SELECT name, age AS region FROM patients)"
+        " SELECT region, count(*) FROM cities GROUP BY 1"
+    ),
+    (
+        "SELECT count(*) FROM (SELECT p.id, c.region FROM patients p JOIN cities c"
+        " ON c.name = p.city) x JOIN visits v ON v.patient_id = x.id"
+    ),
     "SELECT count(*) FROM (SELECT 1 AS one FROM visits) x",
     "SELECT count(*) FROM patients AS t (i, n, a) WHERE a > 30",
     "SELECT count(*) FROM (SELECT name || name AS n FROM patients) x WHERE n LIKE '%1person%'",
@@ -106,14 +132,18 @@ PUBLIC_KEYS = (
     "SELECT sex, count(*) FROM patients GROUP BY sex",
     "SELECT sex, count(*), avg(age), sum(bmi) FROM patients GROUP BY 1",
     "SELECT kind, count(*) FROM visits GROUP BY kind",
-    "SELECT kind, count(*), sum(cost), avg(balance), count(DISTINCT patient_id) FROM visits"
-    " GROUP BY kind",
+    (
+        "SELECT kind, count(*), sum(cost), avg(balance), count(DISTINCT patient_id) FROM visits"
+        " GROUP BY kind"
+    ),
     "SELECT city, count(*) FROM patients GROUP BY city",
     "SELECT active, avg(weight) FROM patients GROUP BY active",
     "SELECT age > 50 AS old, count(*) FROM patients GROUP BY old",
     "SELECT cost > 50, kind, count(*), sum(cost) FROM visits GROUP BY 1, 2",
-    "SELECT CASE WHEN cost < 10 THEN 'low' WHEN cost < 100 THEN 'mid' END AS c, count(*),"
-    " avg(cost) FROM visits GROUP BY c",
+    (
+        "SELECT CASE WHEN cost < 10 THEN 'low' WHEN cost < 100 THEN 'mid' END AS c, count(*),"
+        " avg(cost) FROM visits GROUP BY c"
+    ),
     "SELECT CASE WHEN age < 50 THEN 1 ELSE 2.50 END, count(*) FROM patients GROUP BY 1",
     "SELECT coalesce(kind, 'none'), count(*) FROM visits GROUP BY 1",
     "SELECT nullif(sex, 'male'), count(*) FROM patients GROUP BY 1",
@@ -122,18 +152,30 @@ PUBLIC_KEYS = (
     "SELECT c.region, count(*) FROM patients p JOIN cities c ON c.name = p.city GROUP BY c.region",
     "SELECT c.region, count(*) FROM patients p LEFT JOIN cities c ON c.name = p.city GROUP BY 1",
     "SELECT c.region, p.sex, count(*) FROM patients p, cities c GROUP BY 1, 2",
-    "SELECT c.name, sum(v.cost) FROM patients p JOIN cities c ON c.name = p.city"
-    " JOIN visits v ON v.patient_id = p.id GROUP BY 1",
-    "SELECT p.sex, v.kind, count(*), avg(v.cost) FROM patients p JOIN visits v"
-    " ON v.patient_id = p.id GROUP BY p.sex, v.kind",
-    "SELECT p.sex, v.kind, count(DISTINCT p.id) FROM patients p LEFT JOIN visits v"
-    " ON v.patient_id = p.id GROUP BY 1, 2",
-    "SELECT p.city, count(*), sum(v.score) FROM patients p JOIN visits v ON v.patient_id = p.id"
-    " GROUP BY p.city",
-    "SELECT v.kind, sum(i.quantity), count(DISTINCT v.patient_id) FROM items i JOIN visits v"
-    " ON i.visit_id = v.id GROUP BY 1",
-    "SELECT sex, count(*) AS n FROM patients GROUP BY sex HAVING count(*) > 2 ORDER BY n DESC"
-    " LIMIT 2 OFFSET 1",
+    (
+        "SELECT c.name, sum(v.cost) FROM patients p JOIN cities c ON c.name = p.city"
+        " JOIN visits v ON v.patient_id = p.id GROUP BY 1"
+    ),
+    (
+        "SELECT p.sex, v.kind, count(*), avg(v.cost) FROM patients p JOIN visits v"
+        " ON v.patient_id = p.id GROUP BY p.sex, v.kind"
+    ),
+    (
+        "SELECT p.sex, v.kind, count(DISTINCT p.id) FROM patients p LEFT JOIN visits v"
+        " ON v.patient_id = p.id GROUP BY 1, 2"
+    ),
+    (
+        "SELECT p.city, count(*), sum(v.score) FROM patients p JOIN visits v ON v.patient_id = p.id"
+        " GROUP BY p.city"
+    ),
+    (
+        "SELECT v.kind, sum(i.quantity), count(DISTINCT v.patient_id) FROM items i JOIN visits v"
+        " ON i.visit_id = v.id GROUP BY 1"
+    ),
+    (
+        "SELECT sex, count(*) AS n FROM patients GROUP BY sex HAVING count(*) > 2 ORDER BY n DESC"
+        " LIMIT 2 OFFSET 1"
+    ),
     "SELECT kind FROM visits GROUP BY kind ORDER BY avg(cost)",
     "SELECT DISTINCT sex FROM patients",
     "SELECT sex FROM patients GROUP BY sex, active",
@@ -145,23 +187,37 @@ PUBLIC_KEYS = (
     "SELECT reading < level AS less, count(*) FROM profiles GROUP BY less",
     "SELECT level * 2 > 5, count(*) FROM profiles GROUP BY 1",
     "SELECT CAST(reading AS integer) > 1, count(*) FROM profiles GROUP BY 1",
-    "SELECT level + reading > 0, reading / 2 > 1, -level < 3, abs(reading) > 1, count(*)"
-    " FROM profiles GROUP BY 1, 2, 3, 4",
-    "SELECT nullif(reading, level) > 1, greatest(reading, level) > 2, count(*)"
-    " FROM profiles GROUP BY 1, 2",
-    "SELECT CASE WHEN reading > 0 THEN level ELSE reading END > 1, round(level, 1) > 2, count(*)"
-    " FROM profiles GROUP BY 1, 2",
-    "SELECT coalesce(reading, level) = 1, sign(level) > 0, level % 2 > 1, count(*)"
-    " FROM profiles GROUP BY 1, 2, 3",
+    (
+        "SELECT level + reading > 0, reading / 2 > 1, -level < 3, abs(reading) > 1, count(*)"
+        " FROM profiles GROUP BY 1, 2, 3, 4"
+    ),
+    (
+        "SELECT nullif(reading, level) > 1, greatest(reading, level) > 2, count(*)"
+        " FROM profiles GROUP BY 1, 2"
+    ),
+    (
+        "SELECT CASE WHEN reading > 0 THEN level ELSE reading END > 1, round(level, 1) > 2, count(*)"
+        " FROM profiles GROUP BY 1, 2"
+    ),
+    (
+        "SELECT coalesce(reading, level) = 1, sign(level) > 0, level % 2 > 1, count(*)"
+        " FROM profiles GROUP BY 1, 2, 3"
+    ),
     # One value for each person, but only on the rows that the first left join matched.
-    "SELECT q.city, count(*) FROM visits x LEFT JOIN visits v ON v.patient_id = x.patient_id"
-    " AND v.cost > x.cost LEFT JOIN patients q ON q.id = v.patient_id GROUP BY q.city",
-    "SELECT q.sex, count(*), count(DISTINCT x.patient_id) FROM visits x LEFT JOIN visits v"
-    " ON v.patient_id = x.patient_id AND v.cost > x.cost LEFT JOIN patients q"
-    " ON q.id = v.patient_id GROUP BY q.sex",
-    "SELECT f.grade, sum(x.cost) FROM visits x LEFT JOIN (SELECT patient_id AS who, cost AS c"
-    " FROM visits) v ON v.who = x.patient_id AND v.c > x.cost LEFT JOIN profiles f"
-    " ON f.patient_id = v.who GROUP BY f.grade",
+    (
+        "SELECT q.city, count(*) FROM visits x LEFT JOIN visits v ON v.patient_id = x.patient_id"
+        " AND v.cost > x.cost LEFT JOIN patients q ON q.id = v.patient_id GROUP BY q.city"
+    ),
+    (
+        "SELECT q.sex, count(*), count(DISTINCT x.patient_id) FROM visits x LEFT JOIN visits v"
+        " ON v.patient_id = x.patient_id AND v.cost > x.cost LEFT JOIN patients q"
+        " ON q.id = v.patient_id GROUP BY q.sex"
+    ),
+    (
+        "SELECT f.grade, sum(x.cost) FROM visits x LEFT JOIN (SELECT patient_id AS who, cost AS c"
+        " FROM visits) v ON v.who = x.patient_id AND v.c > x.cost LEFT JOIN profiles f"
+        " ON f.patient_id = v.who GROUP BY f.grade"
+    ),
 )
 
 OWN_KEYS = (
@@ -179,33 +235,51 @@ OWN_KEYS = (
     "SELECT born, count(*), avg(bmi) FROM patients GROUP BY born",
     "SELECT points, weight, count(*) FROM patients GROUP BY 1, 2",
     "SELECT length(name), left(name, 3), count(*) FROM patients GROUP BY 1, 2",
-    "SELECT diagnosis, p.sex, count(*) FROM patients p JOIN visits v ON v.patient_id = p.id"
-    " GROUP BY 1, 2",
-    "SELECT p.zip, count(*), sum(v.cost) FROM patients p JOIN visits v ON v.patient_id = p.id"
-    " GROUP BY p.zip",
-    "SELECT p.zip, v.kind, count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id"
-    " GROUP BY 1, 2",
+    (
+        "SELECT diagnosis, p.sex, count(*) FROM patients p JOIN visits v ON v.patient_id = p.id"
+        " GROUP BY 1, 2"
+    ),
+    (
+        "SELECT p.zip, count(*), sum(v.cost) FROM patients p JOIN visits v ON v.patient_id = p.id"
+        " GROUP BY p.zip"
+    ),
+    (
+        "SELECT p.zip, v.kind, count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id"
+        " GROUP BY 1, 2"
+    ),
     "SELECT label, sum(quantity) FROM items GROUP BY label",
-    "SELECT label, count(*) FROM items i JOIN visits v ON v.id = i.visit_id WHERE v.cost > 1"
-    " GROUP BY label HAVING count(*) > 1 ORDER BY 2 DESC, label LIMIT 3",
+    (
+        "SELECT label, count(*) FROM items i JOIN visits v ON v.id = i.visit_id WHERE v.cost > 1"
+        " GROUP BY label HAVING count(*) > 1 ORDER BY 2 DESC, label LIMIT 3"
+    ),
     "SELECT seen, reading, level, count(*) FROM profiles GROUP BY 1, 2, 3",
     "SELECT profile_id IS NULL, words, count(*) FROM notes GROUP BY 1, 2",
     # The undeclared value of a boolean again, as a second group beside a key of the person.
-    "SELECT f.seen, n.open, count(*) FROM notes n JOIN profiles f ON n.profile_id = f.id"
-    " GROUP BY 1, 2",
-    "SELECT c.region, v.diagnosis, count(*) FROM patients p JOIN cities c ON c.name = p.city"
-    " JOIN visits v ON v.patient_id = p.id GROUP BY 1, 2",
+    (
+        "SELECT f.seen, n.open, count(*) FROM notes n JOIN profiles f ON n.profile_id = f.id"
+        " GROUP BY 1, 2"
+    ),
+    (
+        "SELECT c.region, v.diagnosis, count(*) FROM patients p JOIN cities c ON c.name = p.city"
+        " JOIN visits v ON v.patient_id = p.id GROUP BY 1, 2"
+    ),
     "SELECT c.region || p.sex, count(*) FROM patients p, cities c GROUP BY 1",
-    "SELECT q.zip, sum(x.cost) FROM visits x LEFT JOIN visits v ON v.patient_id = x.patient_id"
-    " AND v.cost > x.cost LEFT JOIN patients q ON q.id = v.patient_id GROUP BY q.zip",
+    (
+        "SELECT q.zip, sum(x.cost) FROM visits x LEFT JOIN visits v ON v.patient_id = x.patient_id"
+        " AND v.cost > x.cost LEFT JOIN patients q ON q.id = v.patient_id GROUP BY q.zip"
+    ),
 )
 
 DATES = (
-    "SELECT count(*) FROM patients p JOIN visits v ON v.patient_id = p.id"
-    " WHERE v.visited_at > p.born",
+    (
+        "SELECT count(*) FROM patients p JOIN visits v ON v.patient_id = p.id"
+        " WHERE v.visited_at > p.born"
+    ),
     "SELECT count(*) FROM visits WHERE CAST(visited_at AS date) = '2020-01-02'",
-    "SELECT born < seen, seen > '2020-01-01', count(*)"
-    " FROM patients p JOIN profiles f ON f.patient_id = p.id GROUP BY 1, 2",
+    (
+        "SELECT born < seen, seen > '2020-01-01', count(*)"
+        " FROM patients p JOIN profiles f ON f.patient_id = p.id GROUP BY 1, 2"
+    ),
 )
 
 SEVERAL_PARTS = (
@@ -216,17 +290,23 @@ SEVERAL_PARTS = (
     "SELECT kind, count(DISTINCT diagnosis), sum(cost) FROM visits GROUP BY kind",
     "SELECT diagnosis, count(DISTINCT kind), count(*) FROM visits GROUP BY diagnosis",
     "SELECT zip, count(DISTINCT name), avg(age) FROM patients GROUP BY zip",
-    "SELECT count(DISTINCT v.diagnosis) FILTER (WHERE p.age > 30) FROM patients p"
-    " LEFT JOIN visits v ON v.patient_id = p.id",
+    (
+        "SELECT count(DISTINCT v.diagnosis) FILTER (WHERE p.age > 30) FROM patients p"
+        " LEFT JOIN visits v ON v.patient_id = p.id"
+    ),
     "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY age) FROM patients",
     "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY cost), min(cost), max(cost) FROM visits",
-    "SELECT kind, percentile_disc(0.9) WITHIN GROUP (ORDER BY balance), count(*) FROM visits"
-    " GROUP BY kind",
+    (
+        "SELECT kind, percentile_disc(0.9) WITHIN GROUP (ORDER BY balance), count(*) FROM visits"
+        " GROUP BY kind"
+    ),
     "SELECT diagnosis, max(score), count(DISTINCT kind) FROM visits GROUP BY diagnosis",
     "SELECT sex, min(bmi), max(weight) FROM patients GROUP BY sex",
     "SELECT zip, percentile_cont(0.25) WITHIN GROUP (ORDER BY age DESC) FROM patients GROUP BY zip",
-    "SELECT p.zip, max(v.cost) FILTER (WHERE v.kind = 'remote') FROM patients p JOIN visits v"
-    " ON v.patient_id = p.id GROUP BY p.zip",
+    (
+        "SELECT p.zip, max(v.cost) FILTER (WHERE v.kind = 'remote') FROM patients p JOIN visits v"
+        " ON v.patient_id = p.id GROUP BY p.zip"
+    ),
     "SELECT min(quantity), max(v.cost) FROM items i JOIN visits v ON v.id = i.visit_id",
 )
 
@@ -242,24 +322,34 @@ MOMENTS = (
 )
 
 SETS = (
-    "SELECT sex, active, count(*), avg(age) FROM patients GROUP BY GROUPING SETS"
-    " ((sex), (active), ())",
+    (
+        "SELECT sex, active, count(*), avg(age) FROM patients GROUP BY GROUPING SETS"
+        " ((sex), (active), ())"
+    ),
     "SELECT sex, active, count(*) FROM patients GROUP BY CUBE (sex, active)",
-    "SELECT kind, cost > 50, count(*), sum(cost), count(DISTINCT patient_id) FROM visits"
-    " GROUP BY ROLLUP (1, 2)",
+    (
+        "SELECT kind, cost > 50, count(*), sum(cost), count(DISTINCT patient_id) FROM visits"
+        " GROUP BY ROLLUP (1, 2)"
+    ),
     "SELECT kind, grouping(kind), variance(cost), max(cost) FROM visits GROUP BY ROLLUP (kind)",
     "SELECT zip, sex, count(*), sum(bmi) FROM patients GROUP BY CUBE (zip, sex)",
     # Where a person's groups are picked, all of them can be of one set: its part of the L2 norm
     # is then not the share of a set.
     "SELECT diagnosis, count(*) FROM visits GROUP BY ROLLUP (diagnosis)",
     "SELECT diagnosis, count(*), avg(cost) FROM visits GROUP BY GROUPING SETS ((diagnosis), ())",
-    "SELECT diagnosis, kind, avg(cost), stddev(score) FROM visits"
-    " GROUP BY GROUPING SETS ((diagnosis, kind), (kind), ())",
-    "SELECT diagnosis, kind, count(DISTINCT score), max(cost) FROM visits"
-    " GROUP BY CUBE (diagnosis, kind)",
+    (
+        "SELECT diagnosis, kind, avg(cost), stddev(score) FROM visits"
+        " GROUP BY GROUPING SETS ((diagnosis, kind), (kind), ())"
+    ),
+    (
+        "SELECT diagnosis, kind, count(DISTINCT score), max(cost) FROM visits"
+        " GROUP BY CUBE (diagnosis, kind)"
+    ),
     "SELECT kind, diagnosis, count(DISTINCT patient_id) FROM visits GROUP BY CUBE (1, 2)",
-    "SELECT p.city, c.region, count(*) FROM patients p LEFT JOIN cities c ON c.name = p.city"
-    " GROUP BY ROLLUP (c.region, p.city)",
+    (
+        "SELECT p.city, c.region, count(*) FROM patients p LEFT JOIN cities c ON c.name = p.city"
+        " GROUP BY ROLLUP (c.region, p.city)"
+    ),
 )
 
 ALL = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import opendp.prelude as dp
@@ -98,18 +99,16 @@ def test_opendp_agrees() -> None:
                 kinds.add(draw.noise.kind)
                 if draw.noise.kind is NoiseKind.LAPLACE:
                     laplace = dp.m.make_laplace(cells, dp.l1_distance(T="i64"), scale=float(scale))
-                    said, ours = laplace.map(sensitivity.l1), sensitivity.l1 / scale
+                    said, ours = laplace.map(sensitivity.l1), sensitivity.l1 / scale  # type: ignore[no-untyped-call]
                 else:
                     gauss = dp.m.make_gaussian(cells, dp.l2_distance(T="f64"), scale=float(scale))
-                    said = gauss.map(math.sqrt(sensitivity.l2_squared))
+                    said = gauss.map(math.sqrt(sensitivity.l2_squared))  # type: ignore[no-untyped-call]
                     ours = Fraction(sensitivity.l2_squared) / (2 * scale**2)
                 assert said <= float(ours) * (1 + 1e-9), (sql, draw)
     assert kinds == set(NoiseKind)
 
 
 def test_a_planted_charge_is_found() -> None:
-    from dataclasses import replace
-
     plan = analyze("SELECT diagnosis, count(*) FROM visits GROUP BY 1", data.catalog(), ask=ASKS[1])
     assert not charge_violations(plan)
     less = Loss(plan.loss.epsilon - 1, plan.loss.delta, plan.loss.rho)

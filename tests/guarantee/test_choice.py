@@ -22,8 +22,10 @@ QUESTIONS = (
     "SELECT diagnosis, count(DISTINCT patient_id), sum(balance) FROM visits GROUP BY 1",
     "SELECT kind, count(DISTINCT patient_id) FROM visits GROUP BY kind",
     "SELECT visited_at, score, v.cost, count(*) FROM visits v GROUP BY 1, 2, 3",
-    "SELECT p.city, v.diagnosis, count(DISTINCT p.id) FROM patients p LEFT JOIN visits v"
-    " ON v.patient_id = p.id GROUP BY 1, 2",
+    (
+        "SELECT p.city, v.diagnosis, count(DISTINCT p.id) FROM patients p LEFT JOIN visits v"
+        " ON v.patient_id = p.id GROUP BY 1, 2"
+    ),
     "SELECT label, avg(quantity) FROM items GROUP BY label",
     "SELECT CAST(visited_at AS date), cost > 50, count(*) FROM visits GROUP BY 1, 2",
 )
