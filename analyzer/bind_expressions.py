@@ -7,18 +7,17 @@ from decimal import Decimal
 
 from sqlglot import exp
 
+from analyzer.bind_calls import FUNCTIONS_BY_SYNTAX, call, refuse_function
 from analyzer.catalog import Scalar
 from analyzer.expressions import Constant, Expr
 from analyzer.functions import FUNCTIONS, build
 from analyzer.functions.base import constant
-from analyzer.functions.casts import build_cast
 from analyzer.parse import only, position_of, spoken
 from analyzer.refusals import (
     BadArgument,
     NoMechanism,
     Refusal,
     UnboundedInfluence,
-    UnknownFunction,
     Unsupported,
     WrongGrouping,
 )
@@ -44,30 +43,12 @@ _BINARY: dict[type[exp.Expression], str] = {
     exp.DPipe: "||",
     exp.Like: "like",
     exp.ILike: "ilike",
-    exp.StartsWith: "starts_with",
-    exp.Left: "left",
-    exp.Right: "right",
-    exp.Nullif: "nullif",
 }
-_UNARY: dict[type[exp.Expression], str] = {
-    exp.Neg: "neg",
-    exp.Not: "not",
-    exp.Abs: "abs",
-    exp.Sign: "sign",
-    exp.Lower: "lower",
-    exp.Upper: "upper",
-    exp.Length: "length",
-}
+_UNARY: dict[type[exp.Expression], str] = {exp.Neg: "neg", exp.Not: "not"}
 _VARIADIC: dict[type[exp.Expression], str] = {
     exp.Coalesce: "coalesce",
     exp.Greatest: "greatest",
     exp.Least: "least",
-}
-_ROUNDING: dict[type[exp.Expression], str] = {
-    exp.Ceil: "ceil",
-    exp.Floor: "floor",
-    exp.Round: "round",
-    exp.Trunc: "trunc",
 }
 AGGREGATES = (
     exp.Count,
@@ -88,18 +69,6 @@ AGGREGATES = (
     exp.WithinGroup,
     exp.Grouping,
 )
-_TYPES: dict[str, Type] = {
-    "BOOLEAN": Type.BOOL,
-    "INT": Type.INT4,
-    "SMALLINT": Type.INT4,
-    "BIGINT": Type.INT8,
-    "DECIMAL": Type.NUMERIC,
-    "DOUBLE": Type.FLOAT8,
-    "TEXT": Type.TEXT,
-    "VARCHAR": Type.TEXT,
-    "DATE": Type.DATE,
-    "TIMESTAMP": Type.TIMESTAMP,
-}
 
 
 class ExpressionBinder:
@@ -131,6 +100,9 @@ class ExpressionBinder:
             return self.column(node)
         if isinstance(node, (exp.Filter, *AGGREGATES)):
             return self.aggregate(node)
+        called = call(self.bind, node)
+        if called is not None:
+            return called
         for table, arguments in (
             (_BINARY, ("this", "expression")),
             (_UNARY, ("this",)),
@@ -186,11 +158,8 @@ class ExpressionBinder:
                 f"There is no private mechanism for {_function_name(node)}.",
                 hint="docs/sql.md lists the aggregates that epsql answers.",
             )
-        if isinstance(node, exp.Func):
-            raise UnknownFunction(
-                f"There is no function {_function_name(node)} here.",
-                hint="docs/sql.md lists the functions that epsql answers.",
-            )
+        if isinstance(node, FUNCTIONS_BY_SYNTAX):
+            refuse_function(node, _function_name(node))
         raise Unsupported(
             f"{spoken(node)} is not supported in an expression.",
             hint="docs/sql.md lists what epsql answers.",
@@ -252,9 +221,6 @@ class ExpressionBinder:
         choices = [build("=", [value, self.bind(e)]) for e in node.expressions]
         return choices[0] if len(choices) == 1 else build("or", choices)
 
-    def on_escape(self, _: exp.Expression) -> Expr:
-        raise Unsupported("LIKE ... ESCAPE is not supported.", hint="Escape with a backslash.")
-
     def on_case(self, node: exp.Expression) -> Expr:
         only(node, "this", "ifs", "default")
         subject = self.bind(node.this) if node.this else None
@@ -267,40 +233,6 @@ class ExpressionBinder:
         default = node.args.get("default")
         args.append(self.bind(default) if default else constant(None, Type.TEXT, untyped=True))
         return build("case", args)
-
-    def on_cast(self, node: exp.Expression) -> Expr:
-        only(node, "this", "to")
-        target = node.args["to"]
-        kind = _TYPES.get(getattr(target.this, "name", ""))
-        if kind is None or (target.expressions and kind is not Type.TEXT):
-            raise Unsupported(
-                f"There is no cast to {target.sql('postgres').lower()}.",
-                hint="Cast to boolean, integer, bigint, numeric, double precision, text or date; "
-                "for decimals write round(x, 2).",
-            )
-        if target.expressions:
-            raise Unsupported("A text type takes no length here.", hint="Write left(x, 10).")
-        return build_cast(self.bind(node.this), kind)
-
-    def on_rounding(self, node: exp.Expression) -> Expr:
-        only(node, "this", "decimals")
-        decimals = node.args.get("decimals")
-        arguments = [self.bind(n) for n in (node.this, decimals) if n is not None]
-        return build(_ROUNDING[type(node)], arguments)
-
-    def on_trim(self, node: exp.Expression) -> Expr:
-        only(node, "this", "position")
-        name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(
-            str(node.args.get("position") or ""), "btrim"
-        )
-        return build(name, [self.bind(node.this)])
-
-    def on_anonymous(self, node: exp.Expression) -> Expr:
-        name = str(node.this).lower()
-        if name not in ("btrim", "ceiling"):
-            return self.unknown(node)
-        only(node, "this", "expressions")
-        return build({"ceiling": "ceil"}.get(name, name), [self.bind(e) for e in node.expressions])
 
 
 def _negative(expression: Expr) -> Expr | None:
@@ -328,12 +260,7 @@ _SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression]
     exp.Is: ExpressionBinder.on_is,
     exp.Between: ExpressionBinder.on_between,
     exp.In: ExpressionBinder.on_in,
-    exp.Escape: ExpressionBinder.on_escape,
     exp.Case: ExpressionBinder.on_case,
-    exp.Cast: ExpressionBinder.on_cast,
-    exp.Trim: ExpressionBinder.on_trim,
-    exp.Anonymous: ExpressionBinder.on_anonymous,
-    **dict.fromkeys(_ROUNDING, ExpressionBinder.on_rounding),
 }
 _KNOWN_AGGREGATES = frozenset(
     {"mode", "regr_slope", "regr_intercept", "every", "bit_or", "bit_and"}

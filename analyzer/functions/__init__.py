@@ -8,12 +8,20 @@ computed in its own ``facts.stored``. Whatever is not here does not exist for an
 
 from __future__ import annotations
 
-from analyzer.functions import arithmetic, casts, comparison, conditional, text, times
+from analyzer.functions import (
+    arithmetic,
+    casts,
+    comparison,
+    conditional,
+    mathematics,
+    text,
+    times,
+)
 from analyzer.functions.base import Function, build, render
 
 FUNCTIONS: dict[str, Function] = {
     function.name: function
-    for family in (arithmetic, comparison, conditional, text, times, casts)
+    for family in (arithmetic, mathematics, comparison, conditional, text, times, casts)
     for function in family.FUNCTIONS
 }
 

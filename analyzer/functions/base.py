@@ -225,6 +225,16 @@ def operand(text: str, expression: Expr, to: Type) -> str:
     return typed
 
 
+def fixed(value: Fraction) -> str:
+    """A number with finitely many decimals as plain digits, exactly."""
+    digits = 0
+    while (value * 10**digits).denominator != 1:
+        digits += 1
+    whole, decimals = divmod(int(abs(value) * 10**digits), 10**digits)
+    text = f"{whole}.{decimals:0{digits}}" if digits else str(whole)
+    return f"-{text}" if value < 0 else text
+
+
 def whole_operand(text: str, expression: Expr, most: int) -> str:
     """Printed ``expression``, a whole number of any storage, as an integer in ±``most``."""
     stored, room = expression.facts.stored, Interval(Fraction(-most), Fraction(most))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from fractions import Fraction
 
 from analyzer import ranges
 from analyzer.domains import with_domain
 from analyzer.expressions import Call, Expr, Facts, Interval
 from analyzer.functions.arithmetic import round_half_away
-from analyzer.functions.base import Function, as_type, between, coerce, merged
+from analyzer.functions.base import Function, as_type, between, coerce, fixed, merged
 from analyzer.functions.times import as_time, is_time, kept
 from analyzer.ranges import INT8
 from analyzer.refusals import BadArgument, Unsupported
@@ -156,7 +155,7 @@ def _to_digits(expression: Expr, precision: int, scale: int) -> Call:
         [expression],
         Type.NUMERIC,
         physical=ranges.moved(physical, room),
-        declared=ranges.moved(declared, room) if bounded else declared,
+        declared=ranges.moved(declared, room) if bounded else Interval(),
         tick=step,
         on_grid=True,
     )
@@ -165,10 +164,13 @@ def _to_digits(expression: Expr, precision: int, scale: int) -> Call:
 
 
 def _render_to_digits(call: Call, args: Sequence[str]) -> str:
-    precision, scale = (int(n) for n in call.detail.split(","))
-    most = format(Decimal(10**precision - 1).scaleb(-scale), "f")
+    """Moved into the range of the facts and not only of the type: NaN has to be in there too."""
+    _, scale = call.detail.split(",")
     rounded = f"round({as_type(args[0], call.args[0], Type.NUMERIC)}, {scale})"
-    return between(rounded, Type.NUMERIC, f"-{most}", most)
+    physical = call.facts.physical
+    assert physical.lower is not None
+    assert physical.upper is not None
+    return between(rounded, Type.NUMERIC, fixed(physical.lower), fixed(physical.upper))
 
 
 def _to_integer(expression: Expr, to: Type, room: Interval) -> Call:

@@ -1,4 +1,8 @@
-"""Text: functions that raise on no string, with constant arguments where a value could."""
+"""Text: functions that raise on no string, with constant arguments where a value could.
+
+PostgreSQL holds texts of up to a gigabyte and fails beyond. So where texts are put together, each
+part whose length is not known to be small is first cut to 10,000 characters.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,15 @@ from fractions import Fraction
 
 from analyzer.expressions import Call, Constant, Expr, Interval
 from analyzer.functions.base import Function, arity, coerce, merged, static_integer
-from analyzer.refusals import BadPattern, WrongType
+from analyzer.refusals import BadArgument, BadPattern, TooComplex, WrongType
 from analyzer.types import Type
 
-_MOST_CHARACTERS = 10_000
-"""Where texts that are joined are cut off."""
-_LONGEST = Interval(Fraction(0), Fraction(2**30))
+_LONGEST = Fraction(2**30)
+_CUT = 10_000
+_MOST = 100_000
+"""Characters of a text that is put together."""
+_CONVERTED = 1_000_000
+"""Characters of a text whose case is changed."""
 
 
 def _texts(name: str, args: Sequence[Expr]) -> list[Expr]:
@@ -25,32 +32,138 @@ def _texts(name: str, args: Sequence[Expr]) -> list[Expr]:
     return typed
 
 
-def _text(name: str, args: Sequence[Expr]) -> Call:
-    arity(name, args, 2 if name == "||" else 1)
+def _call(name: str, typed: Sequence[Expr], length: Fraction | None, detail: str = "") -> Call:
+    facts = merged(typed, Type.TEXT, physical=Interval(Fraction(0), length))
+    return Call(name, tuple(typed), Type.TEXT, any(a.nullable for a in typed), facts, detail)
+
+
+def _length_of(expression: Expr) -> Fraction | None:
+    return expression.facts.physical.upper
+
+
+def _same_length(name: str, args: Sequence[Expr]) -> Call:
+    """One text to another one: trimmed, or each character to at most three others."""
+    arity(name, args, 1)
     typed = _texts(name, args)
-    return Call(
-        name, tuple(typed), Type.TEXT, any(a.nullable for a in typed), merged(typed, Type.TEXT)
-    )
+    length = _length_of(typed[0])
+    grows = name in ("lower", "upper", "initcap")
+    return _call(name, typed, length * 3 if grows and length is not None else length)
+
+
+def _is_short(expression: Expr) -> bool:
+    length = _length_of(expression)
+    return length is not None and length <= _MOST
+
+
+def _part(text: str, expression: Expr) -> str:
+    return text if _is_short(expression) else f"left({text}, {_CUT})"
+
+
+def _to_convert(text: str, expression: Expr) -> str:
+    """The text with a length at which upper, lower and their like find the memory they need."""
+    return text if _length_of(expression) is not None else f"left({text}, {_CONVERTED})"
+
+
+def _render_converted(call: Call, args: Sequence[str]) -> str:
+    text = _to_convert(args[0], call.args[0])
+    return f"({text} ILIKE {args[1]})" if call.function == "ilike" else f"{call.function}({text})"
+
+
+def _part_length(expression: Expr) -> Fraction:
+    length = _length_of(expression)
+    return length if length is not None and _is_short(expression) else Fraction(_CUT)
+
+
+def _together(name: str, args: Sequence[Expr]) -> Call:
+    """``||``, which is NULL where a part is, and ``concat``, which passes over such parts.
+
+    Raises:
+        TooComplex: the text could have more than 100,000 characters.
+    """
+    arity(name, args, *((2,) if name == "||" else (1, 100)))
+    typed = _texts(name, args)
+    call = _call(name, typed, _bounded(sum((_part_length(a) for a in typed), Fraction(0))))
+    return call if name == "||" else Call(name, call.args, call.type, False, call.facts)
+
+
+def _bounded(length: Fraction) -> Fraction:
+    if length > _MOST:
+        raise TooComplex(
+            f"A text could grow to more than {_MOST:,} characters.",
+            hint="Put left(x, 100) around its parts.",
+        )
+    return length
+
+
+def _render_together(call: Call, args: Sequence[str]) -> str:
+    parts = [_part(t, e) for t, e in zip(args, call.args, strict=True)]
+    return f"concat({', '.join(parts)})" if call.function == "concat" else f"({' || '.join(parts)})"
+
+
+def _replace(name: str, args: Sequence[Expr]) -> Call:
+    """``replace(x, from, to)`` with constants: what it can grow to is known."""
+    arity(name, args, 3)
+    typed = _texts(name, args)
+    for constant in typed[1:]:
+        if not isinstance(constant, Constant) or constant.value is None:
+            raise BadArgument("replace takes constants for what it looks for and what it puts.")
+    grown = max(_length_of(typed[2]) or Fraction(0), Fraction(1))
+    return _call(name, typed, _bounded(_part_length(typed[0]) * grown))
+
+
+def _render_replace(call: Call, args: Sequence[str]) -> str:
+    return f"replace({_part(args[0], call.args[0])}, {args[1]}, {args[2]})"
 
 
 def _length(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1)
     typed = _texts(name, args)
-    facts = merged(typed, Type.INT4, physical=_LONGEST, tick=Fraction(1))
-    return Call(name, tuple(typed), Type.INT4, typed[0].nullable, facts)
+    return _position_call(name, typed, _length_of(typed[0]))
+
+
+def _position_call(name: str, typed: Sequence[Expr], most: Fraction | None) -> Call:
+    room = Interval(Fraction(0), _LONGEST if most is None else most)
+    declared = room if most is not None else Interval()
+    facts = merged(
+        typed, Type.INT4, physical=room, declared=declared, tick=Fraction(1), on_grid=True
+    )
+    return Call(name, tuple(typed), Type.INT4, any(a.nullable for a in typed), facts)
+
+
+def _strpos(name: str, args: Sequence[Expr]) -> Call:
+    """Where a text begins in another one, from 1 on; 0 where it is not. An empty text begins at
+    once, in an empty text too."""
+    arity(name, args, 2)
+    typed = _texts(name, args)
+    length = _length_of(typed[0])
+    return _position_call(name, typed, None if length is None else max(length, Fraction(1)))
 
 
 def _ends(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 2)
     typed = _texts(name, args[:1])
     count = static_integer(name, args[1], 0, 1_000)
-    return Call(
-        name, tuple(typed), Type.TEXT, typed[0].nullable, merged(typed, Type.TEXT), str(count)
-    )
+    return _call(name, typed, _at_most(typed[0], count), str(count))
+
+
+def _at_most(expression: Expr, count: int) -> Fraction:
+    length = _length_of(expression)
+    return Fraction(count) if length is None else min(length, Fraction(count))
 
 
 def _render_ends(call: Call, args: Sequence[str]) -> str:
     return f"{call.function}({args[0]}, {call.detail})"
+
+
+def _substr(name: str, args: Sequence[Expr]) -> Call:
+    """``substr(x, start, count)`` with constants; a negative count would fail."""
+    arity(name, args, 2, 3)
+    typed = _texts(name, args[:1])
+    start = static_integer(name, args[1], -1_000_000, 1_000_000)
+    if len(args) == 2:
+        return _call(name, typed, _length_of(typed[0]), str(start))
+    count = static_integer(name, args[2], 0, 1_000_000)
+    return _call(name, typed, _at_most(typed[0], count), f"{start}, {count}")
 
 
 def _condition(name: str, args: Sequence[Expr]) -> Call:
@@ -72,14 +185,30 @@ def _like(name: str, args: Sequence[Expr]) -> Call:
     return _condition(name, args)
 
 
+def escaped(pattern: str, escape: str) -> str:
+    """A LIKE pattern with an escape character of its own, with the backslash in its place.
+
+    Raises:
+        BadPattern: the escape is longer than one character, or the pattern ends in it.
+    """
+    if len(escape) > 1:
+        raise BadPattern("ESCAPE takes one character, or an empty text for none.")
+    found, at = [], 0
+    while at < len(pattern):
+        character = pattern[at]
+        if character == escape:
+            at += 1
+            if at == len(pattern):
+                raise BadPattern("The pattern ends in its escape, which would fail on some rows.")
+            found.append("\\" + pattern[at])
+        else:
+            found.append("\\\\" if character == "\\" else character)
+        at += 1
+    return "".join(found)
+
+
 def _render_infix(call: Call, args: Sequence[str]) -> str:
     return f"({args[0]} {call.function.upper()} {args[1]})"
-
-
-def _render_joined(call: Call, args: Sequence[str]) -> str:
-    """Doubling a text in each of twenty subqueries would be a million times its length: whether
-    the memory is enough would depend on one row."""
-    return f"left({_render_infix(call, args)}, {_MOST_CHARACTERS})"
 
 
 def _render_call(call: Call, args: Sequence[str]) -> str:
@@ -87,15 +216,17 @@ def _render_call(call: Call, args: Sequence[str]) -> str:
 
 
 FUNCTIONS = (
-    *(
-        Function(name, _text, _render_call)
-        for name in ("lower", "upper", "btrim", "ltrim", "rtrim")
-    ),
-    Function("||", _text, _render_joined),
+    *(Function(name, _same_length, _render_converted) for name in ("lower", "upper", "initcap")),
+    *(Function(name, _same_length, _render_call) for name in ("btrim", "ltrim", "rtrim")),
+    Function("||", _together, _render_together),
+    Function("concat", _together, _render_together),
+    Function("replace", _replace, _render_replace),
     Function("length", _length, _render_call),
+    Function("strpos", _strpos, _render_call),
     Function("left", _ends, _render_ends),
     Function("right", _ends, _render_ends),
+    Function("substr", _substr, _render_ends),
     Function("starts_with", _condition, _render_call),
     Function("like", _like, _render_infix),
-    Function("ilike", _like, _render_infix),
+    Function("ilike", _like, _render_converted),
 )

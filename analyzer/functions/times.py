@@ -253,7 +253,7 @@ _UNIT_SIZES = {
     "minute": (0, 0, 60),
     "second": (0, 0, 1),
 }
-_PIECE = re.compile(r"\s*([+-]?[0-9]{1,9})\s*([a-z]+?)s?\s*")
+_PIECE = re.compile(r"\s*([+-]?[0-9]{1,9})\s*([a-z]+?)s?(?![a-z])\s*")
 _MOST_YEARS = 1000
 
 

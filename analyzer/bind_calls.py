@@ -1,0 +1,217 @@
+"""Syntax of calls that are more than a name and two arguments, as functions of the allow-list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from sqlglot import exp, parse_one
+
+from analyzer.expressions import Constant, Expr
+from analyzer.functions import build
+from analyzer.functions.base import constant
+from analyzer.functions.casts import build_cast
+from analyzer.functions.text import escaped
+from analyzer.functions.times import refuse_now
+from analyzer.parse import only
+from analyzer.refusals import BadPattern, UnknownFunction, Unsupported
+from analyzer.types import Type
+
+Bind = Callable[[exp.Expression], Expr]
+
+_CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
+    exp.Sqrt: ("sqrt", "this"),
+    exp.Ln: ("ln", "this"),
+    exp.Log: ("log", "this", "expression"),
+    exp.Exp: ("exp", "this"),
+    exp.Pow: ("power", "this", "expression"),
+    exp.IntDiv: ("div", "this", "expression"),
+    exp.WidthBucket: ("width_bucket", "this", "min_value", "max_value", "num_buckets"),
+    exp.Extract: ("extract", "this", "expression"),
+    exp.TimestampTrunc: ("date_trunc", "unit", "this"),
+    exp.AtTimeZone: ("at time zone", "this", "zone"),
+    exp.Substring: ("substr", "this", "start", "length"),
+    exp.StrPosition: ("strpos", "this", "substr"),
+    exp.Replace: ("replace", "this", "expression", "replacement"),
+    exp.Left: ("left", "this", "expression"),
+    exp.Right: ("right", "this", "expression"),
+    exp.StartsWith: ("starts_with", "this", "expression"),
+    exp.Nullif: ("nullif", "this", "expression"),
+    exp.Abs: ("abs", "this"),
+    exp.Sign: ("sign", "this"),
+    exp.Lower: ("lower", "this"),
+    exp.Upper: ("upper", "this"),
+    exp.Length: ("length", "this"),
+    exp.Ceil: ("ceil", "this"),
+    exp.Floor: ("floor", "this"),
+    exp.Round: ("round", "this", "decimals"),
+    exp.Trunc: ("trunc", "this", "decimals"),
+}
+"""The allow-list's name, then the arguments in its order; those at the end can be left out."""
+_NAMED = {"btrim": "btrim", "ceiling": "ceil", "isfinite": "isfinite"}
+_INITCAP = parse_one("initcap(x)", dialect="postgres").args["expression"]
+"""Where sqlglot takes words to begin; PostgreSQL's function has no such argument."""
+_TYPES: dict[str, Type] = {
+    "BOOLEAN": Type.BOOL,
+    "INT": Type.INT4,
+    "SMALLINT": Type.INT4,
+    "BIGINT": Type.INT8,
+    "DECIMAL": Type.NUMERIC,
+    "DOUBLE": Type.FLOAT8,
+    "TEXT": Type.TEXT,
+    "VARCHAR": Type.TEXT,
+    "DATE": Type.DATE,
+    "TIMESTAMP": Type.TIMESTAMP,
+    "TIMESTAMPTZ": Type.TIMESTAMPTZ,
+    "UUID": Type.UUID,
+}
+_NOW = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtime, exp.Localtimestamp)
+_CLOCKS = ("clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday")
+_PATTERNS = (exp.SimilarTo, exp.RegexpLike, exp.RegexpILike, exp.RegexpReplace, exp.RegexpExtract)
+_INSTEAD: dict[type[exp.Expression], str] = {
+    exp.SplitPart: "Use left, right, substr and strpos with constants.",
+    exp.Pad: "Use || with a constant.",
+    exp.TimeToStr: "Use EXTRACT or date_trunc, and cast dates to text.",
+    exp.StrToDate: "Compare with DATE '2020-12-31', or send the date as a parameter.",
+    exp.Rand: "Noise is added to every answer; rows are not sampled.",
+    exp.Interval: "An interval stands only beside + or -: x + INTERVAL '1 day'.",
+}
+FUNCTIONS_BY_SYNTAX = (exp.Func, exp.Interval, *_PATTERNS, *_NOW)
+"""What :func:`refuse_function` has words for."""
+
+
+def call(bind: Bind, node: exp.Expression) -> Expr | None:
+    """The typed call that a node means; None where it is no call that is known here.
+
+    Raises:
+        Refusal: it is known, and does not fit.
+    """
+    if isinstance(node, (exp.Add, exp.Sub)):
+        beside = (node.this, node.expression)
+        return _shift(bind, node) if any(isinstance(n, exp.Interval) for n in beside) else None
+    entry = _CALLS.get(type(node))
+    if entry is not None:
+        return _plain(bind, node, *entry)
+    special = _SPECIAL.get(type(node))
+    return None if special is None else special(bind, node)
+
+
+def _plain(bind: Bind, node: exp.Expression, name: str, *keys: str) -> Expr:
+    only(node, *keys)
+    nodes = [node.args[key] for key in keys if node.args.get(key) is not None]
+    if isinstance(node, exp.Log) and len(nodes) == 2 and nodes[0] == exp.Literal.number(10):
+        nodes = nodes[1:]  # log10(x), which is log(x)
+    return build(name, [_unit(n) if isinstance(n, exp.Var) else bind(n) for n in nodes])
+
+
+def _unit(node: exp.Var) -> Expr:
+    """A field or unit: sqlglot makes a bare word of the constant text."""
+    return constant(str(node.this).lower())
+
+
+def _shift(bind: Bind, node: exp.Expression) -> Expr:
+    """A date or timestamp and a constant interval, in either order for ``+``."""
+    only(node, "this", "expression")
+    subject, interval = node.this, node.expression
+    if isinstance(node, exp.Add) and isinstance(subject, exp.Interval):
+        subject, interval = interval, subject
+    if not isinstance(interval, exp.Interval) or isinstance(subject, exp.Interval):
+        raise Unsupported("Intervals are added to a date or timestamp, or taken from one.")
+    only(interval, "this", "unit")
+    value, unit = interval.this, interval.args.get("unit")
+    if not isinstance(value, exp.Literal) or (unit is not None and not isinstance(unit, exp.Var)):
+        raise Unsupported("An interval is written INTERVAL '1 day'.")
+    text = f"{value.this} {unit.this if unit is not None else ''}"
+    name = "time + interval" if isinstance(node, exp.Add) else "time - interval"
+    return build(name, [bind(subject), constant(text)])
+
+
+def _escape(bind: Bind, node: exp.Expression) -> Expr:
+    """``LIKE ... ESCAPE``: the pattern with a backslash in place of its own escape."""
+    only(node, "this", "expression")
+    like = node.this
+    if not isinstance(like, (exp.Like, exp.ILike)):
+        raise Unsupported("ESCAPE follows a LIKE.")
+    only(like, "this", "expression", "negate")
+    pattern, escape = bind(like.expression), bind(node.expression)
+    values = [e.value if isinstance(e, Constant) else None for e in (pattern, escape)]
+    if not isinstance(values[0], str) or not isinstance(values[1], str):
+        raise BadPattern("LIKE and ESCAPE take constants.")
+    text = constant(escaped(values[0], values[1]), untyped=True)
+    name = "like" if isinstance(like, exp.Like) else "ilike"
+    found = build(name, [bind(like.this), text])
+    return build("not", [found]) if like.args.get("negate") else found
+
+
+def _cast(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "this", "to")
+    target = node.args["to"]
+    name = getattr(target.this, "name", "")
+    kind = _TYPES.get(name)
+    if kind is Type.TEXT and target.expressions:
+        raise Unsupported("A text type takes no length here.", hint="Write left(x, 10).")
+    digits = [p.this for p in target.expressions]
+    plain = all(isinstance(n, exp.Literal) and str(n.this).isdigit() for n in digits)
+    if kind is None or not plain or (digits and (kind is not Type.NUMERIC or len(digits) > 2)):
+        raise Unsupported(
+            f"There is no cast to {target.sql('postgres').lower()}.",
+            hint="Cast to boolean, smallint, integer, bigint, numeric, double precision, text,"
+            " date or timestamp.",
+        )
+    subject = bind(node.this)
+    if digits:
+        precision, scale = (int(str(n.this)) for n in (*digits, exp.Literal.number(0))[:2])
+        return build_cast(subject, kind, digits=(precision, scale))
+    return build_cast(subject, kind, small=name == "SMALLINT")
+
+
+def _concat(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "expressions", "safe", "coalesce")
+    return build("concat", [bind(n) for n in node.expressions])
+
+
+def _initcap(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "this", "expression")
+    if node.expression != _INITCAP:
+        raise UnknownFunction("initcap takes one argument.")
+    return build("initcap", [bind(node.this)])
+
+
+def _trim(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "this", "position")
+    position = str(node.args.get("position") or "")
+    name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(position, "btrim")
+    return build(name, [bind(node.this)])
+
+
+def _named(bind: Bind, node: exp.Expression) -> Expr | None:
+    name = _NAMED.get(str(node.this).lower())
+    if name is None:
+        return None
+    only(node, "this", "expressions")
+    return build(name, [bind(n) for n in node.expressions])
+
+
+_SPECIAL: dict[type[exp.Expression], Callable[[Bind, exp.Expression], Expr | None]] = {
+    exp.Escape: _escape,
+    exp.Cast: _cast,
+    exp.Concat: _concat,
+    exp.Initcap: _initcap,
+    exp.Trim: _trim,
+    exp.Anonymous: _named,
+}
+
+
+def refuse_function(node: exp.Expression, name: str) -> NoReturn:
+    """Say no to a function, with what to write instead where there is something.
+
+    Raises:
+        UnknownFunction: always, unless it is the current time.
+        Unsupported: the current time.
+    """
+    if isinstance(node, _NOW) or name in _CLOCKS:
+        raise refuse_now()
+    hint = _INSTEAD.get(type(node), "docs/sql.md lists the functions that epsql answers.")
+    if isinstance(node, _PATTERNS):
+        hint = "Use LIKE, starts_with or strpos; some patterns take very long on some rows."
+    raise UnknownFunction(f"There is no function {name} here.", hint=hint)
