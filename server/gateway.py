@@ -27,14 +27,14 @@ from uuid import UUID
 
 from accountant.errors import WrongState
 from accountant.ledger import Ledger, Replay, Reservation
-from analyzer.analyze import analyze
-from analyzer.catalog import Ask, Catalog, Scalar
+from analyzer.catalog import Catalog, Scalar
 from analyzer.lexical import TextLimits
 from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from server import observations as seen
 from server.engines import Engine
 from server.observations import Name, Observer, Station
+from server.plans import Plans
 from server.releases import answer, publish
 from server.replies import reply_json, request_digest
 
@@ -106,6 +106,7 @@ class Gateway:
         limits: ceilings on the SQL text.
         per_analyst: how many questions of one analyst may be under way.
         at_once: how many questions of all analysts may be under way.
+        plans_kept: how many plans are remembered, of the questions that were asked last.
     """
 
     def __init__(
@@ -117,11 +118,12 @@ class Gateway:
         limits: TextLimits | None = None,
         per_analyst: int = 4,
         at_once: int = 32,
+        plans_kept: int = 512,
     ) -> None:
         self.datasets = datasets
         self._ledger = ledger
         self._observe = observe
-        self._limits = limits
+        self._plans = Plans(limits, size=plans_kept)
         self._per_analyst = per_analyst
         self._at_once = at_once
         self._under_way: Counter[UUID] = Counter()
@@ -142,7 +144,7 @@ class Gateway:
         began = time.monotonic()
         with self._place_for(analyst):
             dataset = self.dataset(question.dataset)
-            plan = await self._plan(dataset, question)
+            plan = await self._plan(analyst, dataset, question)
             held = await self._reserve(analyst, question, plan)
             name = Name(plan.dataset)
             if isinstance(held, Replay):
@@ -161,7 +163,7 @@ class Gateway:
             TooManyQueries, ServerBusy: ask again later.
         """
         with self._place_for(analyst):
-            return await self._plan(self.dataset(question.dataset), question)
+            return await self._plan(analyst, self.dataset(question.dataset), question)
 
     def dataset(self, name: str | None) -> Dataset:
         """The data set of a name; None is the only one, where there is only one.
@@ -210,23 +212,15 @@ class Gateway:
             self._under_way[analyst] -= 1
             self._tasks.discard(task)
 
-    async def _plan(self, dataset: Dataset, question: Question) -> PrivatePlan:
-        catalog = dataset.catalog
-        ask = None
-        if question.epsilon is not None or question.delta is not None:
-            default = catalog.default_ask
-            ask = Ask(
-                default.epsilon if question.epsilon is None else question.epsilon,
-                default.delta if question.delta is None else question.delta,
-            )
-        return await asyncio.to_thread(
-            analyze,
+    async def _plan(self, analyst: UUID, dataset: Dataset, question: Question) -> PrivatePlan:
+        return await self._plans.plan(
+            analyst,
+            dataset.catalog,
             question.sql,
-            catalog,
-            ask=ask,
-            parameters=question.parameters,
-            options=question.options,
-            limits=self._limits,
+            question.parameters,
+            question.epsilon,
+            question.delta,
+            question.options,
         )
 
     async def _reserve(

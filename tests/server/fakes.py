@@ -15,7 +15,7 @@ from accountant.events import LaplaceEvent
 from accountant.ledger import Replay, Reservation
 from accountant.losses import Loss
 from analyzer.catalog import Ask, Catalog, Limits, PrivacyUnit, Table
-from analyzer.plan import Draw, OutputColumn, PrivatePlan, Statement
+from analyzer.plan import Draw, OutputColumn, Part, PrivatePlan, Statement
 from analyzer.types import Type
 from mechanisms.calibration import Noise, NoiseKind, Sensitivity
 
@@ -46,6 +46,7 @@ def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
         dataset=dataset,
         policy_version="v1",
         exact=Statement("SELECT exact"),
+        parts=(Part((0,), buckets=False),),
         key_types=(),
         public_keys=True,
         draws=(
@@ -60,6 +61,7 @@ def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
         ),
         selection=None,
         threshold=None,
+        quantiles=(),
         finish=Statement("SELECT finish"),
         columns=(OutputColumn("count", Type.INT8, noisy=True, draws=(0,)),),
         events=(LaplaceEvent(Fraction(10), 1),),

@@ -20,6 +20,7 @@ from accountant.ledger import Ledger, Replay
 from accountant.losses import Loss
 from analyzer.refusals import RowsRefused
 from server import gateway as module
+from server import plans
 from server.engines import EngineFailed
 from server.gateway import (
     Dataset,
@@ -68,7 +69,7 @@ class World:
             self.seen.append,
             **limits,
         )
-        monkeypatch.setattr(module, "analyze", self._analyze)
+        monkeypatch.setattr(plans, "analyze", self._analyze)
         monkeypatch.setattr(module, "publish", self._publish)
         monkeypatch.setattr(module, "answer", self._answer)
 

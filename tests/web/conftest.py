@@ -20,6 +20,7 @@ from accountant.transactions import ledger_engine
 from analyzer.refusals import RowsRefused
 from migrations import migrate
 from server import gateway as gateway_module
+from server import plans
 from server.admission import admit_analyst, open_datasets
 from server.app import Server, listen
 from server.gateway import Dataset, Gateway
@@ -86,12 +87,13 @@ async def running_front(
             raise RowsRefused("It would return rows.", detail="d", hint="Count them.", position=8)
         return plan(ask)
 
-    monkeypatch.setattr(gateway_module, "analyze", analyze)
+    monkeypatch.setattr(plans, "analyze", analyze)
     monkeypatch.setattr(gateway_module, "publish", lambda *_: "[]")
     monkeypatch.setattr(gateway_module, "answer", lambda *_: FakeAnswer())
     seen: list[Observation] = []
     database = ledger_engine(ledger_url)
     ledger, identity, engine = Ledger(database), Identity(database), FakeEngine(road)
+    limits = {"plans_kept": 0, **limits}
     gateway = Gateway({"clinic": Dataset(catalog(), engine)}, ledger, seen.append, **limits)
     tokens = await admit(ledger, identity)
     services = Services(

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from server import gateway as gateway_module
+from server import plans
 from server.errors import TABLE
 from tests.server.fakes import CANARY
 
@@ -107,12 +108,12 @@ async def test_what_is_not_there(front):
     check(reply, "unknown_analyst")
 
 
-@pytest.mark.parametrize("where", ["analyze", "publish"])
-async def test_a_bug_says_nothing(front, monkeypatch, where):
+@pytest.mark.parametrize(("room", "where"), [(plans, "analyze"), (gateway_module, "publish")])
+async def test_a_bug_says_nothing(front, monkeypatch, room, where):
     def bug(*_: object, **__: object) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(gateway_module, where, bug)
+    monkeypatch.setattr(room, where, bug)
     check(await front.query(), "internal_error", "failed_after_debit")
     assert CANARY not in repr(front.seen)
 

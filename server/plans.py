@@ -1,0 +1,69 @@
+"""Plans of questions, kept for a while: a plan is a pure function of what it is made from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable
+from fractions import Fraction
+from uuid import UUID
+
+from analyzer.analyze import analyze
+from analyzer.catalog import Ask, Catalog, Scalar
+from analyzer.lexical import TextLimits
+from analyzer.plan import PrivatePlan, QueryOptions
+
+
+class Plans:
+    """Analyzes questions, and remembers the plans of those that were asked last.
+
+    Each analyst has entries of their own: whether a plan is at hand takes a millisecond less, which
+    would otherwise tell that somebody else asked the same.
+    """
+
+    def __init__(self, limits: TextLimits | None, *, size: int = 512) -> None:
+        self._limits = limits
+        self._size = size
+        self._known: OrderedDict[Hashable, PrivatePlan] = OrderedDict()
+
+    async def plan(
+        self,
+        analyst: UUID,
+        catalog: Catalog,
+        sql: str,
+        parameters: tuple[Scalar | None, ...],
+        epsilon: Fraction | None,
+        delta: Fraction | None,
+        options: QueryOptions,
+    ) -> PrivatePlan:
+        """The plan of a question; a loss of None is the policy's default.
+
+        Raises:
+            Refusal: the question is not answered. Refusals are not remembered.
+        """
+        # Python holds 1, True and Decimal(1) for equal; SQL does not.
+        typed = tuple((type(value).__name__, value) for value in parameters)
+        key = (analyst, catalog.dataset, catalog.version, sql, typed, epsilon, delta, options)
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            return known
+        default, ask = catalog.default_ask, None
+        if epsilon is not None or delta is not None:
+            ask = Ask(
+                default.epsilon if epsilon is None else epsilon,
+                default.delta if delta is None else delta,
+            )
+        plan = await asyncio.to_thread(
+            analyze,
+            sql,
+            catalog,
+            ask=ask,
+            parameters=parameters,
+            options=options,
+            limits=self._limits,
+        )
+        self._known[key] = plan
+        while len(self._known) > self._size:
+            self._known.popitem(last=False)
+        return plan
