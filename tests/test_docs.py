@@ -27,7 +27,7 @@ from analyzer.refusals import NoMechanism, Refusal, UnknownColumn
 from server.cli import parser
 from server.demo_data import POLICY
 from server.errors import TABLE
-from server.policy import load_policy
+from server.policy import PolicyError, load_policy, parse_policy
 from server.policy_file import PolicyFile
 from server.settings import Settings
 from server.web.application import create_app
@@ -307,6 +307,17 @@ def test_every_key_of_a_policy_is_documented():
     assert set(rows) == set(wanted)
     for name, required in wanted.items():
         assert (rows[name][2] == "required") == required, name
+
+
+def test_the_mistake_on_the_page_about_policies_is_said_like_that():
+    (block,) = blocks(DOCS / "policy.md", "text")
+    lines = POLICY.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("path = "))
+    lines[at] = ""
+    with pytest.raises(PolicyError) as caught:
+        parse_policy("\n".join(lines), source="clinic.toml")
+    (said,) = caught.value.lines()
+    assert re.sub(r":\d+:", ":N:", said) == re.sub(r":\d+:", ":N:", block.text)
 
 
 def _commands(top: argparse.ArgumentParser, at: str = "epsql") -> Iterator[str]:
