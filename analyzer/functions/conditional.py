@@ -95,6 +95,11 @@ def _coalesce(name: str, args: Sequence[Expr]) -> Call:
     return Call(name, tuple(values), type_, all(v.nullable for v in values), facts)
 
 
+def _can_be_nan(value: Expr) -> bool:
+    """LEAST passes over NaN as it does over NULL: it is larger than all numbers."""
+    return not (value.facts.stored.is_integer or isinstance(value, Constant))
+
+
 def _extreme(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1, 100)
     type_, values = _one_type(name, args)
@@ -107,7 +112,10 @@ def _extreme(name: str, args: Sequence[Expr]) -> Call:
             domain=None,
             physical=Interval()
             if facts.stored is Type.FLOAT8
-            else ranges.extreme([(v.facts.physical, v.nullable) for v in real], greatest=greatest),
+            else ranges.extreme(
+                [(v.facts.physical, v.nullable or (not greatest and _can_be_nan(v))) for v in real],
+                greatest=greatest,
+            ),
             declared=ranges.extreme(
                 [(v.facts.declared, v.nullable) for v in real], greatest=greatest
             ),
