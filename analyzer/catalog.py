@@ -36,7 +36,8 @@ class Column:
     """For ``numeric(p, s)``: p. None for numeric without a precision and for other types."""
     scale: int | None = None
     lower: Fraction | None = None
-    """Clamping bounds, both or neither; numbers only. Values outside are moved to the bound."""
+    """Clamping bounds, both or neither; numbers only, and dates and timestamps as days since
+    1970-01-01 (in UTC where they have a zone). Values outside are moved to the bound."""
     upper: Fraction | None = None
     tick: Fraction | None = None
     """The grid on which sums are taken, e.g. 1/10; numbers only. None: epsql chooses."""

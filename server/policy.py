@@ -208,8 +208,8 @@ def _column(name: str, column: ColumnFile) -> Column:
         nullable=column.nullable,
         precision=column.type.precision,
         scale=column.type.scale,
-        lower=column.lower,
-        upper=column.upper,
+        lower=rules.bound(column.lower, column),
+        upper=rules.bound(column.upper, column, last=True),
         tick=column.tick,
         values=None
         if values is None

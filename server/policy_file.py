@@ -84,6 +84,19 @@ def _exact(value: Any) -> Fraction:
     return Fraction(number)
 
 
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:.+Z-]+)?")
+
+
+def _bound(value: Any) -> Fraction | date:
+    """A number, a date or a time; the latter two with or without quotes."""
+    if isinstance(value, str) and _ISO_DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no day of the calendar") from None
+    return value if isinstance(value, date) else _exact(value)
+
+
 def _identifier(name: str) -> str:
     if not IDENTIFIER.fullmatch(name):
         raise ValueError(
@@ -94,6 +107,7 @@ def _identifier(name: str) -> str:
 
 
 Exact = Annotated[Fraction, PlainValidator(_exact)]
+Bound = Annotated[Fraction | date, PlainValidator(_bound)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
@@ -140,8 +154,8 @@ def _known_types() -> str:
 class ColumnFile(_Part):
     type: Annotated[DeclaredType, PlainValidator(DeclaredType.read)]
     nullable: bool = True
-    lower: Exact | None = None
-    upper: Exact | None = None
+    lower: Bound | None = None
+    upper: Bound | None = None
     tick: Exact | None = None
     values: list[bool | int | Decimal | str | date | datetime] | None = None
     values_from: str | None = None

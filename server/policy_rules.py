@@ -12,6 +12,7 @@ from itertools import pairwise
 from uuid import UUID
 
 from analyzer.catalog import Hop, Scalar, ValuesFrom
+from analyzer.dates import END_OF_DAY, days
 from analyzer.types import Type
 from server.policy_file import ColumnFile, LossFile, PolicyFile, TableFile
 from server.policy_lines import Path
@@ -25,6 +26,7 @@ _MAX_STEPS = 2**53
 _UNIT_TYPES = (Type.INT4, Type.INT8, Type.UUID, Type.TEXT)
 """Types on which SQL and text agree about equality: two spellings are never one person."""
 
+_TIMES = (Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ)
 _INTEGERS = {Type.INT4: 2**31, Type.INT8: 2**63}
 
 _HOP = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*->\s*([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)\s*")
@@ -94,6 +96,19 @@ def canonical_value(value: Scalar, column: ColumnFile) -> Scalar:
     if kind is Type.UUID and isinstance(value, str):
         return str(UUID(value))
     raise ValueError(f"{value!r} is no {kind.value}")
+
+
+def bound(
+    value: Fraction | date | None, column: ColumnFile, *, last: bool = False
+) -> Fraction | None:
+    """A clamping bound as a number: itself, or the days since 1970-01-01.
+
+    A day that is the ``last`` of a column of timestamps is meant as a whole.
+    """
+    if value is None or isinstance(value, Fraction):
+        return value
+    whole_day = last and column.type.type is not Type.DATE and not isinstance(value, datetime)
+    return days(value) + (END_OF_DAY if whole_day else 0)
 
 
 def _numeric_value(value: Decimal, precision: int | None, scale: int | None) -> Decimal:
@@ -222,23 +237,58 @@ def _check_keys(table: TableFile, at: Path, say: Say) -> None:
 
 
 def _check_bounds(column: ColumnFile, rows: int, at: Path, say: Say) -> None:
-    lower, upper, kind = column.lower, column.upper, column.type.type
+    kind = column.type.type
     given = [key for key in ("lower", "upper", "tick") if getattr(column, key) is not None]
-    if given and not kind.is_number:
-        say((*at, given[0]), f"only numbers have {given[0]}, and this column is {kind.value}")
+    wrong = [key for key in given if not _fits(getattr(column, key), kind, key)]
+    if wrong:
+        say((*at, wrong[0]), _needed(kind, wrong[0]))
         return
-    if (lower is None) != (upper is None):
-        missing = "upper" if upper is None else "lower"
+    if (column.lower is None) != (column.upper is None):
+        missing = "upper" if column.upper is None else "lower"
         say(at, f"{missing} is missing: clamping bounds come in pairs")
         return
     if column.tick is not None and column.tick <= 0:
         say((*at, "tick"), "must be greater than 0")
         return
+    lower, upper = bound(column.lower, column), bound(column.upper, column, last=True)
     if lower is None or upper is None:
         return
     if lower >= upper:
-        say((*at, "lower"), f"must be less than upper, but {_plain(lower)} >= {_plain(upper)}")
+        written = " >= ".join(_plain(end) for end in (column.lower, column.upper))
+        say((*at, "lower"), f"must be less than upper, but {written}")
         return
+    if kind.is_number:
+        _check_numbers(column, lower, upper, rows, at, say)
+
+
+def _fits(value: Fraction | date, kind: Type, key: str) -> bool:
+    """Whether a bound is one of the values that the column can hold."""
+    if kind.is_number or key == "tick":
+        return kind.is_number and isinstance(value, Fraction)
+    if kind not in _TIMES or not isinstance(value, date):
+        return False
+    if not isinstance(value, datetime):
+        return True
+    return kind is not Type.DATE and (value.tzinfo is None) == (kind is Type.TIMESTAMP)
+
+
+def _needed(kind: Type, key: str) -> str:
+    if kind.is_number:
+        return "must be a number, as the column's values are"
+    if kind in _TIMES and key != "tick":
+        return {
+            Type.DATE: "must be a date, such as 1930-01-01",
+            Type.TIMESTAMP: "must be a date or a time without UTC offset, such as 2020-01-01",
+            Type.TIMESTAMPTZ: "must be a date or a time with UTC offset, such as 2020-01-01",
+        }[kind]
+    who = "numbers" if key == "tick" else "numbers and dates"
+    return f"only {who} have {key}, and this column is {kind.value}"
+
+
+def _check_numbers(
+    column: ColumnFile, lower: Fraction, upper: Fraction, rows: int, at: Path, say: Say
+) -> None:
+    kind = column.type.type
     largest = max(abs(lower), abs(upper))
     if kind in _INTEGERS and largest >= _INTEGERS[kind]:
         say((*at, "lower"), f"the bounds do not fit into {kind.value}")
@@ -325,5 +375,7 @@ def _check_losses(file: PolicyFile, say: Say) -> None:
         say(("min_error_scale",), "must be greater than 0")
 
 
-def _plain(number: Fraction) -> str:
+def _plain(number: Fraction | date | None) -> str:
+    if not isinstance(number, Fraction):
+        return str(number)
     return str(number.numerator) if number.denominator == 1 else str(float(number))

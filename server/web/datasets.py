@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from analyzer.catalog import Ask, Catalog, Column, Table
+from analyzer.dates import moment
+from analyzer.types import Type
 from server.replies import number_text
 from server.web.authentication import Anybody, security
 from server.web.reference import answers
@@ -95,11 +98,20 @@ def _column(column: Column) -> dict[str, Any]:
         "type": column.type.value,
         "nullable": column.nullable,
         "description": column.description,
-        "lower": None if column.lower is None else number_text(column.lower),
-        "upper": None if column.upper is None else number_text(column.upper),
+        "lower": _bound(column.lower, column),
+        "upper": _bound(column.upper, column),
         "values": None if values is None else [_value(value) for value in values],
         "values_from": source and {"table": source.table, "column": source.column},
     }
+
+
+def _bound(bound: Fraction | None, column: Column) -> str | None:
+    if bound is None:
+        return None
+    if column.type.is_number:
+        return number_text(bound)
+    time = moment(bound)
+    return str(time.date() if column.type is Type.DATE else time)
 
 
 def _value(value: object) -> object:

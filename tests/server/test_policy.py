@@ -153,7 +153,14 @@ REFUSED = [
     ("upper = 10000, tick = 0.05", "upper = 1e15", "cost =", "columns.cost", "2^53"),
     ("max_rows_contributed = 7", "max_rows_contributed = 0", "max_rows_contributed = 0", "tables.visits.max_rows_contributed", "1"),
     ("max_rows_contributed = 7", "max_rows_contributed = 7.0", "max_rows_contributed = 7.0", "tables.visits.max_rows_contributed", "whole number"),
-    ('{ type = "date", values', '{ type = "date", lower = 1, upper = 2, values', "born =", "born.lower", "only numbers"),
+    ('{ type = "date", values', '{ type = "date", lower = 1, upper = 2, values', "born =", "born.lower", "must be a date"),
+    ('{ type = "date", values', '{ type = "date", lower = 2001-01-01, upper = 2000-01-01, values', "born =", "born.lower", "2001-01-01 >= 2000-01-01"),
+    ('{ type = "date", values', '{ type = "date", lower = 2001-01-01, upper = 2001-01-01T00:00:00, values', "born =", "born.upper", "must be a date"),
+    ('{ type = "date", values', '{ type = "date", lower = 2001-01-01, values', "born =", "columns.born", "upper is missing"),
+    ('{ type = "date", values', '{ type = "date", lower = "2001-02-30", upper = 2002-01-01, values', "born =", "born.lower", "no day of the calendar"),
+    ('{ type = "date", values', '{ type = "date", tick = 1, values', "born =", "born.tick", "only numbers have tick"),
+    ("upper = 120", "upper = 2000-01-01", "age =", "age.upper", "must be a number"),
+    ('"cities.name"', '"cities.name", lower = 1, upper = 2', "city =", "city.lower", "only numbers and dates"),
     ("2000-01-02]", "2000-01-01]", "born =", "born.values", "twice"),
     ("2000-01-02]", "7]", "born =", "born.values", "7 is no date"),
     ("[2000-01-01, 2000-01-02]", "[]", "born =", "born.values", "is empty"),
@@ -211,6 +218,13 @@ def test_a_mistake_names_its_line_and_key_and_what_is_right(old, new, line, key,
     (mistake,) = (mistake for mistake in found if message in mistake.message)
     assert mistake.key.endswith(key)
     assert line in text.split("\n")[mistake.line - 1]
+
+
+def test_bounds_of_dates_are_days_and_a_last_day_is_a_whole_one():
+    text = changed('born = { type = "date"', 'seen = { type = "timestamp", lower = 1970-01-02, upper = 1970-01-03 }\nborn = { type = "date", lower = 1969-12-31, upper = "1970-01-11"')
+    columns = next(t for t in parse_policy(text).tables.values() if "seen" in t.columns).columns
+    assert (columns["born"].lower, columns["born"].upper) == (-1, 10)
+    assert (columns["seen"].lower, columns["seen"].upper) == (1, 3 - Fraction(1, 86_400_000_000))
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file():
