@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The pip that is there fills the environment: Debian's Python has venv, but not what pip comes from.
+INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check
 ONCE ?=
 ARGS ?=
 
@@ -38,7 +40,7 @@ serve: $(READY) ## Serve with the settings of the environment (EPSQL_...); see d
 	@$(BIN)/epsql serve $(ARGS)
 
 lock: $(READY) ## Write requirements.lock anew from pyproject.toml (asks the package registry).
-	@$(BIN)/python -m pip install --quiet pip-tools
+	@$(INSTALL) --quiet pip pip-tools
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--extra demo --extra dev --output-file requirements.lock pyproject.toml
@@ -53,12 +55,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "epsql needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
 		echo "If you have a newer one, name it:  make PYTHON=python3.12 ..."; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "'$(PYTHON)' cannot make virtual environments: its venv or ensurepip module is missing."; \
-		echo "On Debian and Ubuntu:  apt-get install python3-venv"; exit 1; }
 	@echo "Setting up $(VENV) with the packages of requirements.lock (once, about a minute) ..."
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "$(VENV) is ready."
