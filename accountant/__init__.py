@@ -1,1 +1,1 @@
-"""Whether an answer may be spent: events, losses, and the ledger. No SQL text of analysts, no web."""
+"""Whether an answer may be spent: events, losses, and the ledger. No analyst's SQL, no web."""

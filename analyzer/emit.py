@@ -33,9 +33,9 @@ def exact_statement(
 
     The rows that count have an owner, the keys and the arguments. Contributions are what each unit
     adds to each of its groups, bounded. Sums over units, together with a zero for every public key,
-    make the first part; each histogram and each count of distinct values makes one more. A statement
-    of one part gives keys and cells. One of several gives the part's number, a bucket (of a
-    histogram) and then keys and cells, the cells filled up with zeros.
+    make the first part; each histogram and each count of distinct values makes one more. A
+    statement of one part gives keys and cells. One of several gives the part's number, a bucket (of
+    a histogram) and then keys and cells, the cells filled up with zeros.
     """
     printer = Printer(tables)
     first = _first_cells(measures)
@@ -163,7 +163,7 @@ def _rows(printer: Printer, query: Query, keys: Keys, wanted: Sequence[Expr]) ->
     names = [f"k{i}" for i in range(len(keys.expressions))]
     if len(keys.sets) > 1:
         values = [f"e.v{i}" for i in range(len(arguments))]
-        each = ", ".join(["e.owner", *_in_sets(keys, [f"e.{name}" for name in names]), *values])
+        each = ", ".join(["e.owner", *_in_sets([f"e.{name}" for name in names]), *values])
         text = f"SELECT {each} FROM (\n{text}\n) AS e CROSS JOIN {_sets(keys)}"
         names.append(f"k{len(names)}")
     return Rows(text, tuple(names), {a: f"v{i}" for i, a in enumerate(arguments)})
@@ -174,7 +174,7 @@ def _sets(keys: Keys) -> str:
     return f"(VALUES {', '.join(f'({number})' for number in keys.sets)}) AS s (g)"
 
 
-def _in_sets(keys: Keys, names: Sequence[str]) -> list[str]:
+def _in_sets(names: Sequence[str]) -> list[str]:
     """The keys as a grouping set shows them, NULL where it leaves them out; then its number.
 
     Every row counts once in every set, so one unit's part in all sets together is bounded at once.
@@ -194,13 +194,12 @@ def key_text(printer: Printer, key: Expr) -> str:
 
 def _zeros(printer: Printer, keys: Keys, cells: int) -> str:
     """One row of zeros for every combination of public keys; one row without keys."""
-    sources = [
-        f"({choices(printer, key)}) AS z{i} (k)" for i, key in enumerate(keys.expressions)
-    ]
+    sources = [f"({choices(printer, key)}) AS z{i} (k)" for i, key in enumerate(keys.expressions)]
     keys_text = [f"z{i}.k" for i in range(len(sources))]
     if len(keys.sets) > 1:
-        columns = [*_in_sets(keys, keys_text), *(["0"] * cells)]
-        return f"SELECT DISTINCT {', '.join(columns)} FROM {' CROSS JOIN '.join([*sources, _sets(keys)])}"
+        columns = [*_in_sets(keys_text), *(["0"] * cells)]
+        crossed = " CROSS JOIN ".join([*sources, _sets(keys)])
+        return f"SELECT DISTINCT {', '.join(columns)} FROM {crossed}"
     columns = [*keys_text, *(["0"] * cells)]
     text = f"SELECT {', '.join(columns) or '1'}"
     return f"{text} FROM {' CROSS JOIN '.join(sources)}" if sources else text
