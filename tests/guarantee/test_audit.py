@@ -106,7 +106,9 @@ _LAPLACE = Ask(Fraction(1), Fraction(0))
 _GAUSSIAN = Ask(Fraction(1, 2), Fraction(1, 10**6))
 
 
-@pytest.mark.parametrize("ask", [_LAPLACE, _GAUSSIAN])
+@pytest.mark.parametrize(
+    "ask", [_LAPLACE, pytest.param(_GAUSSIAN, marks=pytest.mark.slow)], ids=["laplace", "gaussian"]
+)
 def test_answers_betray_no_more_than_is_charged(ask: Ask) -> None:
     assert audit(SQL, ask, 20_000) <= float(ask.epsilon)
 
@@ -132,7 +134,7 @@ def test_noise_that_repeats_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ask", [_LAPLACE, _GAUSSIAN])
+@pytest.mark.parametrize("ask", [_LAPLACE, _GAUSSIAN], ids=["laplace", "gaussian"])
 def test_many_answers_betray_no_more_than_is_charged(ask: Ask) -> None:
     assert audit(SQL, ask, 200_000) <= float(ask.epsilon)
 

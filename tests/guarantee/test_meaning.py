@@ -149,7 +149,7 @@ def _check(seed: int, number: int, places: list[Replay], monkeypatch: pytest.Mon
 def test_random_answers_mean_what_postgres_means(
     seed: int, tame_places: list[Replay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _check(seed + 300, 60, tame_places, monkeypatch)
+    _check(seed + 300, 40, tame_places, monkeypatch)
 
 
 @pytest.mark.slow

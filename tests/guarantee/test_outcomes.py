@@ -24,14 +24,14 @@ PLACES = ("clinic", "poisoned", "with whale", "empty", "wild", "emptied")
 
 
 def _build(uri: str, name: str) -> None:
-    clinic = fixture.clinic(patients=120, visits=480, items=200)
+    clinic = fixture.clinic(patients=60, visits=200, items=80)
     match name:
         case "clinic":
             fixture.load(uri, clinic)
         case "poisoned":
             fixture.load(uri, fixture.with_poison(clinic))
         case "with whale":
-            fixture.load(uri, fixture.with_whale(clinic, visits=2_000, items=500))
+            fixture.load(uri, fixture.with_whale(clinic, visits=300, items=150))
         case "empty":
             fixture.load(uri, fixture.EMPTY)
         case "wild":
@@ -83,7 +83,7 @@ async def test_random_questions_are_answered(place: tuple[str, PostgresEngine]) 
     name, engine = place
     if name not in ("wild", "emptied"):
         pytest.skip("the questions are about the extended clinic")
-    for sql, plan in random_plans(seed=900, number=80):
+    for sql, plan in random_plans(seed=900, number=50):
         try:
             noisy = publish(plan, await engine.fetch(plan.exact))
             answer(plan, await engine.finish(plan.finish, noisy))
