@@ -176,6 +176,17 @@ def _timed(op: str, kinds: Sequence[str], values: Sequence[Scalar | None]) -> _M
     return make
 
 
+def _with(op: str, kind: str, *rests: tuple[Scalar, ...], first: bool = False) -> _Make:
+    """A call whose further arguments are constants, one of ``rests``; ``first``: before the other."""
+
+    def make(maker: Maker, _: str, depth: int) -> Node:
+        node = maker.call(op, [kind], depth)
+        rest = tuple(Node("constant", value=value) for value in maker.chance.choice(rests))
+        return replace(node, args=(*rest, *node.args) if first else (*node.args, *rest))
+
+    return make
+
+
 _NUMERIC_TARGETS = [
     "smallint",
     "integer",
@@ -216,6 +227,20 @@ _KINDS: dict[str, list[tuple[_Make, int]]] = {
         (_valued(["cast"], "number", _NUMERIC_TARGETS), 4),
         (_valued(["cast"], "text", _NUMERIC_TARGETS[:5]), 2),
         (_plain(["div"]), 1),
+        (_plain(["sqrt", "ln", "log", "exp"], "number"), 3),
+        (_with("power", "number", (2,), (3,), (Decimal("0.5"),)), 2),
+        (_with("log", "number", (2,), (Decimal("0.5"),), (1_000_000,), first=True), 1),
+        (
+            _with(
+                "width_bucket",
+                "number",
+                (0, 10, 5),
+                (Decimal("-0.5"), 1, 3),
+                (-(10**15), 10**15, 1),
+            ),
+            1,
+        ),
+        (_plain(["strpos"], "text", "text"), 1),
         (_timed("extract", ["date", "timestamp", "timestamp", "zoned"], _FIELDS), 3),
         (_plain(["-"], "date", "date"), 2),
         (_valued(["cast"], "bool", ["integer"]), 1),
@@ -224,7 +249,10 @@ _KINDS: dict[str, list[tuple[_Make, int]]] = {
     ],
     "text": [
         (_plain(["||"]), 3),
-        (_plain(["lower", "upper", "btrim", "ltrim", "rtrim"], "text"), 3),
+        (_plain(["lower", "upper", "initcap", "btrim", "ltrim", "rtrim"], "text"), 3),
+        (_several(["concat"]), 1),
+        (_with("replace", "text", ("a", "bb"), ("", "x"), ("x", ""), ("x", "yyyyy")), 2),
+        (_with("substr", "text", (0, 0), (-5, 7), (2,), (-1_000_000,), (1_000_000, 1_000_000)), 2),
         (_valued(["left", "right"], "text", [0, 1, 3, 1000]), 2),
         (_valued(["cast"], "number", ["text"]), 2),
         (_valued(["cast"], "bool", ["text"]), 1),

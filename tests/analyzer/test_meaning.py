@@ -34,10 +34,23 @@ CONSTANTS = {
     "zoned": ["2020-02-29 12:00:00+00:00"],
     "uuid": ["00000000-0000-0000-0000-000000000000"],
 }
-_STEPS = {"ceil", "floor", "round", "trunc", "cast", "/", "%", "sign", "case", "nullif"}
+_STEPS = {
+    "ceil",
+    "floor",
+    "round",
+    "trunc",
+    "cast",
+    "/",
+    "%",
+    "sign",
+    "case",
+    "nullif",
+    "width_bucket",
+}
 """Where two roundings that are next to nothing apart can end far from each other."""
 _FAR = re.compile("1000 years|365000 days|31536000000 seconds")
-"""Two such steps leave the years 1 to 9999, where dates end here and not for PostgreSQL."""
+"""Two such steps leave the years 1 to 9999, where dates end here and not for PostgreSQL. Arguments of
+exp end at 50, so the texts with it are left out."""
 
 
 def _build(uri: str) -> None:
@@ -106,7 +119,7 @@ def test_printed_sql_means_what_the_text_means(tame, seed, count):
         node = maker.some(3)
         written = text(node, chance)
         bound = _bound(written, binder)
-        if bound is None or len(_FAR.findall(written)) > 1:
+        if bound is None or len(_FAR.findall(written)) > 1 or "exp(" in written:
             seen["refused"] += 1
             continue
         theirs = _plainly(tame, written)
