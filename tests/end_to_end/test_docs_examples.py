@@ -299,6 +299,7 @@ def test_the_first_queries_of_the_readme(served, tmp_path):
 # -- setting up -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_steps_of_the_page_on_operations(postgres, nafld, tmp_path):
     """The commands in their order, from an empty ledger to a token."""
     (script,) = [b for b in blocks(DOCS / "operations.md", "bash") if "epsql migrate" in b.text]
