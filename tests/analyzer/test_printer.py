@@ -13,7 +13,6 @@ from typing import Any
 
 import postgast
 import pytest
-from google.protobuf.message import Message
 
 from analyzer.analyze import analyze
 from analyzer.expressions import Call, Expr
@@ -45,7 +44,7 @@ def parsed(expression: str) -> Tree:
 
 def tree_of(node: Any) -> Tree:
     """A parse tree as tuples. Chains of AND, and of OR, are flat: they have no order."""
-    if not isinstance(node, Message):
+    if not hasattr(node, "DESCRIPTOR"):
         return node
     fields = {
         field.name: _field(value)
@@ -61,7 +60,7 @@ def tree_of(node: Any) -> Tree:
 
 
 def _field(value: Any) -> Tree:
-    if isinstance(value, Message):
+    if hasattr(value, "DESCRIPTOR"):
         return tree_of(value)
     if hasattr(value, "__len__") and not isinstance(value, str | bytes):
         return tuple(tree_of(value[i]) for i in range(len(value)))
