@@ -136,9 +136,9 @@ class Shares:
 
     With u = x - lower and w = upper - x, always u + w = width. One axis gives the cells u and w,
     for a mean. One axis squared gives u^2, 2uw and w^2, which add up to width^2: with the count and
-    the sum, the sum of squares follows, for a variance. Two axes give u1*u2, u1*w2, w1*u2, w1*w2, which
-    add up to width1 * width2, for a covariance. A row's cells are never negative and always add up
-    to the same ``row_weight``, so those of a unit are its rows times that, kept to at most
+    the sum, the sum of squares follows, for a variance. Two axes give u1*u2, u1*w2, w1*u2, w1*w2,
+    which add up to width1 * width2, for a covariance. A row's cells are never negative and always
+    add up to the same ``row_weight``, so those of a unit are its rows times that, kept to at most
     cap * row_weight over all groups: the L1 norm, which bounds the L2 norm. Count, sums and
     products all follow from one draw.
     """

@@ -9,10 +9,10 @@ A file of ``tests/analyzer/fixtures`` holds cases between lines of ``=``::
     what comes of it
 
 Lines with ``@`` are optional: ``@epsilon``, ``@delta``, ``@rows``, ``@groups``, ``@parameters`` (a
-Python tuple), and ``@finish yes`` to see the SQL over noisy values too. After a change that is meant to alter what is printed, write the files anew and
-read the difference::
+Python tuple), and ``@finish yes`` to see the SQL over noisy values too. After a change that is
+meant to alter what is printed, write the files anew and read the difference::
 
-    EPSQL_UPDATE_FIXTURES=1 python -m pytest tests/analyzer/test_golden.py && git diff tests/analyzer
+    python -m tests.analyzer.golden && git diff tests/analyzer
 """
 
 from __future__ import annotations
@@ -140,3 +140,10 @@ def _statement(statement: Statement) -> list[str]:
     ]
     listed = [f"parameters: {', '.join(shown)}"] if shown else []
     return [*(f"    {line}" for line in statement.sql.splitlines()), *listed]
+
+
+if __name__ == "__main__":
+    from tests.fixture import catalog
+
+    for path in sorted(FIXTURES.glob("*.txt")):
+        write(path, read(path), catalog())
