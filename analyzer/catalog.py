@@ -109,7 +109,7 @@ class Catalog:
     unit: PrivacyUnit
     tables: Mapping[str, Table]
     max_rows_contributed: int
-    """Default: rows of one unit that count within one group."""
+    """Default: rows of one unit that count, over all groups; more are weighted down."""
     max_groups_contributed: int
     """Default: groups that one unit can appear in, where the keys do not already say fewer."""
     default_ask: Ask
@@ -125,4 +125,4 @@ class Catalog:
     max_keys: int = 10_000
     """The most group keys that are shown as declared keys; more are thresholded."""
     min_error_scale: Fraction = field(default=Fraction(1, 2))
-    """The least noise scale, in units of one person's influence, that a release may have."""
+    """The least scale of noise, in steps of the grid: below it, noise hides too little."""

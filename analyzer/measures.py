@@ -147,7 +147,6 @@ class Shares:
     squared: bool
     cap: int
     sets: int = 1
-    tick = Fraction(1)
 
     @property
     def arguments(self) -> tuple[Expr, ...]:
@@ -156,6 +155,11 @@ class Shares:
     @property
     def cells(self) -> int:
         return 3 if self.squared else 2 ** len(self.axes)
+
+    @property
+    def tick(self) -> Fraction:
+        """Cells in rows: what one row adds to all of them together is one."""
+        return Fraction(1, self.row_weight)
 
     @property
     def row_weight(self) -> int:
@@ -334,7 +338,12 @@ def _axis(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:
         raise BadArgument(
             f"The argument of {name} has no bounds, so one person's influence has none.",
             detail="No bounds are declared for a column in it, or a division may pass any.",
-            hint="Set them in the query: LEAST(GREATEST(x, 0), 200) keeps x between 0 and 200.",
+            hint="Set them in the query: LEAST(GREATEST(x, 0), 200) keeps x between 0 and 200"
+            + (
+                "; FILTER (WHERE x IS NOT NULL) beside it, as it turns NULL into 0."
+                if argument.nullable
+                else "."
+            ),
         )
     lower, upper = declared.lower, declared.upper
     tick = _grid(argument, upper - lower, max(abs(lower), abs(upper)), cap)

@@ -118,6 +118,9 @@ def _analyst(group: _Commands) -> None:
     disable = _command(group, "disable", "shut one out, at once", "analyst_disable")
     disable.add_argument("name")
     _reason(disable)
+    enable = _command(group, "enable", "let one back in, with what is left", "analyst_enable")
+    enable.add_argument("name")
+    _reason(enable)
 
 
 def _budget(group: _Commands) -> None:

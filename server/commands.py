@@ -186,6 +186,12 @@ async def analyst_disable(office: _Office, options: Namespace) -> None:
 
 
 @_in_the_office
+async def analyst_enable(office: _Office, options: Namespace) -> None:
+    await office.ledger.enable_analyst(options.name, by=office.by, reason=options.reason)
+    print(f"{options.name} may ask again. What was spent stays spent.")
+
+
+@_in_the_office
 async def budget_show(office: _Office, options: Namespace) -> None:
     accounts = await office.ledger.accounts(options.dataset)
     if options.dataset is not None and not accounts:

@@ -29,7 +29,7 @@ _HEAD = """\
 #table = "{table}"
 #key = "{key}"
 
-# How much of one owner an answer may use: rows within a group, and groups.
+# How much of one owner an answer may use: rows in an answer, and groups.
 #[contribution]
 #max_rows_contributed = 20
 #max_groups_contributed = 5

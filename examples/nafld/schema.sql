@@ -1,5 +1,4 @@
--- The NAFLD cohort as tables. The files give labs and events no key of their own, so they get one:
--- epsql picks a patient's rows by it when there are more than may count.
+-- The NAFLD cohort as tables. The files give labs and events no key of their own, so they get one.
 
 CREATE TABLE public.patients (
     id            integer PRIMARY KEY,

@@ -54,7 +54,9 @@ class QuestionBody(Body):
 
     max_rows_contributed: Annotated[
         int | None,
-        Field(description="How many rows of one person count within a group, for this query."),
+        Field(
+            description="How many rows of one person count in this answer; more are weighted down."
+        ),
     ] = None
     max_groups_contributed: Annotated[
         int | None, Field(description="In how many groups one person counts, for this query.")
@@ -87,10 +89,31 @@ _REPLY = {
         {"name": "count", "type": "bigint"},
         {"name": "avg", "type": "numeric"},
     ],
-    "rows": [["f", 4213, "58.1"], ["m", 3967, "57.4"]],
-    "error_bars": [[None, 12, "0.3"], [None, 12, "0.3"]],
-    "mechanisms": ["discrete_laplace"],
-    "notices": [],
+    "rows": [["f", 4213, 58.1352], ["m", 3967, 57.4408]],
+    "error_bars": [[None, 12, 0.318], [None, 12, 0.334]],
+    "mechanisms": [
+        {
+            "measures": "count(*)",
+            "columns": ["count"],
+            "name": "discrete_laplace",
+            "scale": 4.0,
+            "l1_sensitivity": 1.0,
+            "grid": 1.0,
+            "error_bar": 12.0,
+            "threshold": None,
+        },
+        {
+            "measures": "mean of age",
+            "columns": ["avg"],
+            "name": "discrete_laplace",
+            "scale": 4.0,
+            "l1_sensitivity": 1.0,
+            "grid": 0.01,
+            "error_bar": 11.98,
+            "threshold": None,
+        },
+    ],
+    "notices": ["Values of age are kept between 0 and 100."],
     "loss": {"epsilon": "0.5", "delta": "0", "rho": "0.125"},
     "remaining": {
         "analyst": {"epsilon": "9.5", "delta": "1e-6"},

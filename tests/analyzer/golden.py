@@ -26,7 +26,6 @@ from typing import Any
 
 from analyzer.analyze import analyze
 from analyzer.catalog import Ask, Catalog
-from analyzer.measures import decimal
 from analyzer.plan import PrivatePlan, QueryOptions, SelectionKey, Statement
 from analyzer.refusals import Refusal
 
@@ -120,7 +119,7 @@ def described_plan(plan: PrivatePlan, *, finish: bool) -> str:
         cells = ", ".join(f"c{cell}" for cell in draw.cells)
         most = draw.sensitivity
         lines.append(
-            f"draw: {draw.label} in {cells}, steps of {decimal(draw.tick):f}, L1 {most.l1},"
+            f"draw: {draw.label} in {cells}, steps of {draw.tick}, L1 {most.l1},"
             f" L2 squared {most.l2_squared}, {draw.noise.kind.value} of scale"
             f" {float(draw.noise.scale):.6g}, error bar {draw.error_bar}"
         )
