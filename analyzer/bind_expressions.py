@@ -21,7 +21,7 @@ from analyzer.refusals import (
     Unsupported,
     WrongGrouping,
 )
-from analyzer.scope import Scope, name_of
+from analyzer.scope import Scope, Subqueries, name_of
 from analyzer.types import Type
 
 _BINARY: dict[type[exp.Expression], str] = {
@@ -141,11 +141,7 @@ class ExpressionBinder:
         if isinstance(
             node, exp.Subquery | exp.Select | exp.Exists | exp.Any | exp.All | exp.SetOperation
         ):
-            raise UnboundedInfluence(
-                "A subquery cannot stand inside an expression.",
-                detail="Its answer would be about everybody's rows at once, without noise.",
-                hint="Join the tables on the privacy unit, or ask the inner question first.",
-            )
+            raise self.no_subquery(node)
         if isinstance(node, exp.Window):
             raise Unsupported(
                 "Window functions over protected rows are not supported.",
@@ -163,6 +159,14 @@ class ExpressionBinder:
         raise Unsupported(
             f"{spoken(node)} is not supported in an expression.",
             hint="docs/sql.md lists what epsql answers.",
+        )
+
+    def no_subquery(self, _: exp.Expression) -> Refusal:
+        return UnboundedInfluence(
+            "A subquery cannot stand inside this expression.",
+            detail="Its answer would be about everybody's rows at once, without noise.",
+            hint="Write EXISTS or IN over the same person's rows, join the tables on the privacy"
+            " unit, or ask the inner question first.",
         )
 
     # One method for each syntax node that is more than a name and arguments.
@@ -214,12 +218,23 @@ class ExpressionBinder:
         return build("and", [build(">=", [value, low]), build("<=", [value, high])])
 
     def on_in(self, node: exp.Expression) -> Expr:
-        if node.args.get("query"):
-            self.unknown(exp.Subquery())
-        only(node, "this", "expressions")
+        only(node, "this", "expressions", "query")
         value = self.bind(node.this)
+        if node.args.get("query"):
+            subqueries = self.subqueries(node)
+            return subqueries.within(value, node, self.scope)
         choices = [build("=", [value, self.bind(e)]) for e in node.expressions]
         return choices[0] if len(choices) == 1 else build("or", choices)
+
+    def on_exists(self, node: exp.Expression) -> Expr:
+        only(node, "this")
+        return self.subqueries(node).exists(node, self.scope)
+
+    def subqueries(self, node: exp.Expression) -> Subqueries:
+        """What binds a condition's subquery; refused where a condition can hold none."""
+        if self.scope.subqueries is None:
+            raise self.no_subquery(node)
+        return self.scope.subqueries
 
     def on_case(self, node: exp.Expression) -> Expr:
         only(node, "this", "ifs", "default")
@@ -260,6 +275,7 @@ _SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression]
     exp.Is: ExpressionBinder.on_is,
     exp.Between: ExpressionBinder.on_between,
     exp.In: ExpressionBinder.on_in,
+    exp.Exists: ExpressionBinder.on_exists,
     exp.Case: ExpressionBinder.on_case,
 }
 _KNOWN_AGGREGATES = frozenset(

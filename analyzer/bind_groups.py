@@ -15,6 +15,7 @@ from analyzer.functions.base import coerce, constant
 from analyzer.parse import only
 from analyzer.ranges import NOISY
 from analyzer.refusals import BadArgument, NoMechanism, RowsRefused, WrongGrouping, WrongType
+from analyzer.scope import Subqueries
 from analyzer.types import Type
 
 _ONE: dict[type[exp.Expression], tuple[str, str]] = {
@@ -66,6 +67,10 @@ class GroupBinder(ExpressionBinder):
             if row in self.keys:
                 return self.key_refs[self.keys.index(row)]
         return super().bind(node)
+
+    def subqueries(self, node: exp.Expression) -> Subqueries:
+        """None here: what is computed of noisy values must read no rows."""
+        raise self.no_subquery(node)
 
     def column(self, node: exp.Column) -> Expr:
         row = self.rows.column(node)

@@ -1,4 +1,5 @@
-"""FROM to relations: tables of the catalog, joins, subqueries and common table expressions."""
+"""FROM to relations: tables of the catalog, views, joins, subqueries and common table
+expressions."""
 
 from __future__ import annotations
 
@@ -8,32 +9,35 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from analyzer.bind_conditions import ConditionBinder
 from analyzer.bind_expressions import ExpressionBinder
-from analyzer.catalog import Catalog, Scalar, Table, ValuesFrom
-from analyzer.domains import as_column
-from analyzer.expressions import Expr, Facts, Ref, walk
-from analyzer.functions import build
+from analyzer.bind_joins import join
+from analyzer.bind_subqueries import Fields, subquery
+from analyzer.catalog import Catalog, Scalar, Table, ValuesFrom, View
+from analyzer.expressions import Expr, Facts, Ref
 from analyzer.functions.base import coerce
-from analyzer.parse import only, position_of, spoken
+from analyzer.parse import only, parse, position_of, spoken
 from analyzer.ranges import column_facts
 from analyzer.refusals import (
+    Refusal,
     SyntaxRefused,
     TooComplex,
     UnboundedInfluence,
     UnknownColumn,
+    UnknownFunction,
     UnknownTable,
     Unsupported,
     WrongType,
 )
-from analyzer.relation import Derived, Join, Ownership, Relation, Scan
+from analyzer.relation import Ownership, Relation, Scan
 from analyzer.scope import Entry, Scope, name_of
 from analyzer.types import Type
-from analyzer.units import aliases, ownership, rows_per_unit
+from analyzer.units import ownership, place, rows_per_unit
 
 MAX_SCANS = 24
 """The most tables that one query may read; a chain of CTEs can name the same one many times."""
 
-_Ctes = Mapping[str, tuple[exp.Expression, "_Ctes"]]
+Ctes = Mapping[str, tuple[exp.Expression, "Ctes"]]
 
 
 class RelationBinder:
@@ -46,14 +50,25 @@ class RelationBinder:
         self.count = 0
 
     def source(
-        self, tree: exp.Select, outer: _Ctes
+        self,
+        tree: exp.Select,
+        ctes: Ctes,
+        outer: Scope | None = None,
+        *,
+        correlated: bool = False,
     ) -> tuple[Relation, Scope, Expr | None, Ownership]:
         """FROM, JOIN and WHERE of one SELECT, with the owner of its rows proven.
+
+        Args:
+            tree: the SELECT.
+            ctes: the common table expressions around it.
+            outer: what the query around sees, where this is a condition's subquery.
+            correlated: whether WHERE may use columns of ``outer``.
 
         Raises:
             Refusal: an unknown name, an unsupported form, or rows without one owner.
         """
-        ctes = self._ctes(tree, outer)
+        ctes = self.ctes_of(tree, ctes)
         from_ = tree.args.get("from_")
         if from_ is None:
             raise Unsupported(
@@ -61,12 +76,19 @@ class RelationBinder:
             )
         only(from_, "this")
         relation, entry = self._item(from_.this, ctes)
-        scope = Scope((entry,))
-        for join in tree.args.get("joins") or []:
-            relation, scope = self._join(relation, scope, join, ctes)
+        scope = Scope((entry,), subqueries=ConditionBinder(self, ctes))
+        for node in tree.args.get("joins") or []:
+            item = self._item(node.this, ctes)
+            relation, scope = join(relation, scope, node, item, self._on)
+        scope = replace(scope, outer=outer, correlated=correlated)
         where = self._where(tree, scope)
+        names = {
+            place(ref): f"{entry.name}.{label}"
+            for entry in scope.entries
+            for label, ref in entry.fields
+        }
         try:
-            owned = ownership(relation, where, self.catalog)
+            owned = ownership(relation, where, self.catalog, names)
         except UnboundedInfluence as refusal:
             refusal.position = refusal.position or position_of(from_)
             raise
@@ -79,13 +101,17 @@ class RelationBinder:
         only(where, "this")
         return self._condition(where.this, scope, "WHERE")
 
-    def _condition(self, node: exp.Expression, scope: Scope, place: str) -> Expr:
-        bound = coerce(ExpressionBinder(scope, self.parameters, place).bind(node), Type.BOOL)
+    def _on(self, node: exp.Expression, scope: Scope) -> Expr:
+        return self._condition(node, scope, "ON")
+
+    def _condition(self, node: exp.Expression, scope: Scope, clause: str) -> Expr:
+        bound = coerce(ExpressionBinder(scope, self.parameters, clause).bind(node), Type.BOOL)
         if bound.type is not Type.BOOL:
-            raise WrongType(f"{place} takes a condition.", position=position_of(node))
+            raise WrongType(f"{clause} takes a condition.", position=position_of(node))
         return bound
 
-    def _ctes(self, tree: exp.Select, outer: _Ctes) -> _Ctes:
+    def ctes_of(self, tree: exp.Expression, outer: Ctes) -> Ctes:
+        """The common table expressions that a SELECT sees: its own and those around it."""
         with_ = tree.args.get("with_")
         if with_ is None:
             return outer
@@ -96,38 +122,62 @@ class RelationBinder:
             known[name_of(cte.args["alias"].this)] = (cte, dict(known))
         return known
 
-    def _item(self, node: exp.Expression, ctes: _Ctes) -> tuple[Relation, Entry]:
+    def _item(self, node: exp.Expression, ctes: Ctes) -> tuple[Relation, Entry]:
         if isinstance(node, exp.Table):
             return self._table(node, ctes)
         if isinstance(node, exp.Subquery):
             only(node, "this", "alias")
-            return self._derived(node.this, node.args.get("alias"), ctes, position_of(node))
+            if node.args.get("alias") is None:
+                raise SyntaxRefused(
+                    "A subquery in FROM needs an alias.", position=position_of(node)
+                )
+            relation, fields = subquery(self, node.this, ctes, position_of(node))
+            return relation, self.renamed(Entry("", fields), node.args["alias"])
         if isinstance(node, exp.Lateral):
             raise Unsupported("LATERAL is not supported.", position=position_of(node))
         raise Unsupported(f"{spoken(node)} is not supported in FROM.", position=position_of(node))
 
-    def _table(self, node: exp.Table, ctes: _Ctes) -> tuple[Relation, Entry]:
+    def _table(self, node: exp.Table, ctes: Ctes) -> tuple[Relation, Entry]:
         if not isinstance(node.this, exp.Identifier):
-            from analyzer.refusals import UnknownFunction
-
             raise UnknownFunction(
                 "Functions in FROM are not supported.", position=position_of(node)
             )
         only(node, "this", "db", "alias")
         name, alias = name_of(node.this), node.args.get("alias")
+        relation: Relation
         if node.args.get("db") is None and name in ctes:
             cte, known = ctes[name]
-            label = alias or cte.args["alias"]
-            relation, entry = self._derived(cte.this, cte.args["alias"], known, position_of(cte))
-            return relation, self._renamed(entry, label if alias else None)
+            relation, fields = subquery(self, cte.this, known, position_of(cte))
+            entry = self.renamed(Entry("", fields), cte.args["alias"])
+            return relation, self.renamed(entry, alias)
+        if node.args.get("db") is None and name in self.catalog.views:
+            relation, fields = self._view(self.catalog.views[name], position_of(node))
+            return relation, self.renamed(Entry(name, fields), alias)
         table = self.catalog.tables.get(name)
         if table is None or (node.args.get("db") and name_of(node.args["db"]) != table.schema):
             raise self._unknown_table(name, position_of(node))
-        self._spend(position_of(node))
+        self.spend(position_of(node))
         scan, fields = self._scan(table)
-        return scan, self._renamed(Entry(table.name, fields), alias)
+        return scan, self.renamed(Entry(table.name, fields), alias)
 
-    def _spend(self, position: int | None) -> str:
+    def _view(self, view: View, position: int | None) -> tuple[Relation, Fields]:
+        """A view's own SQL in its place. It sees declared tables only, and no parameters."""
+        binder = RelationBinder(replace(self.catalog, views={}), ())
+        binder.count = self.count
+        try:
+            relation, fields = subquery(binder, parse(view.sql), {}, None)
+        except Refusal as refusal:
+            refusal.position = position  # a place in the view's text is none in the query's
+            raise
+        self.count = binder.count
+        return relation, fields
+
+    def spend(self, position: int | None) -> str:
+        """The next alias of ours.
+
+        Raises:
+            TooComplex: there are too many.
+        """
         self.count += 1
         if self.count > MAX_SCANS:
             raise TooComplex(
@@ -163,7 +213,7 @@ class RelationBinder:
             owner = Ref(alias, owner_name, key.type, True, facts)
         return Scan(alias, table, owner), tuple(fields)
 
-    def _renamed(self, entry: Entry, alias: exp.Expression | None) -> Entry:
+    def renamed(self, entry: Entry, alias: exp.Expression | None) -> Entry:
         if alias is None:
             return entry
         only(alias, "this", "columns")
@@ -176,139 +226,8 @@ class RelationBinder:
         refs = [ref for _, ref in entry.fields]
         return Entry(name_of(alias.this), tuple(zip(labels, refs, strict=True)))
 
-    def _derived(
-        self, tree: exp.Expression, alias: exp.Expression | None, ctes: _Ctes, position: int | None
-    ) -> tuple[Relation, Entry]:
-        """A subquery: rows in, rows out, each with its owner."""
-        if not isinstance(tree, exp.Select):
-            raise Unsupported(
-                f"{spoken(tree)} is not supported in a subquery.",
-                position=position_of(tree) or position,
-            )
-        if alias is None:
-            raise SyntaxRefused("A subquery in FROM needs an alias.", position=position)
-        _refuse_grouping(tree)
-        only(tree, "with_", "expressions", "from_", "joins", "where")
-        source, scope, where, owned = self.source(tree, ctes)
-        labels, columns = self._columns(tree, scope)
-        name = self._spend(position)
-        fields = tuple(
-            (
-                label,
-                as_column(Ref(name, f"c{i}", e.type, e.nullable, e.facts, _origin(e), label), e),
-            )
-            for i, (label, e) in enumerate(zip(labels, columns, strict=True))
-        )
-        relation = Derived(name, source, where, tuple(columns), owned.owner, owned.rows)
-        return relation, self._renamed(Entry("", fields), alias)
-
-    def _columns(self, tree: exp.Select, scope: Scope) -> tuple[list[str], list[Expr]]:
-        from analyzer.bind import _inner, _output_name
-
-        labels: list[str] = []
-        columns: list[Expr] = []
-        rows = ExpressionBinder(scope, self.parameters, "a subquery's select list")
-        for item in tree.expressions:
-            node = _inner(item)
-            if isinstance(node, exp.Star) or (
-                isinstance(node, exp.Column) and isinstance(node.this, exp.Star)
-            ):
-                if isinstance(node, exp.Star):
-                    only(node)
-                qualifier = node.args.get("table") if isinstance(node, exp.Column) else None
-                for label, ref in scope.stars(
-                    name_of(qualifier) if qualifier else None, position_of(node)
-                ):
-                    labels.append(label)
-                    columns.append(ref)
-            else:
-                labels.append(_output_name(item))
-                columns.append(coerce(rows.bind(node), Type.TEXT))
-        return labels, columns
-
-    def _join(
-        self, left: Relation, scope: Scope, node: exp.Join, ctes: _Ctes
-    ) -> tuple[Relation, Scope]:
-        only(node, "this", "on", "using", "side", "kind")
-        side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-        if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "CROSS", "OUTER"):
-            raise Unsupported(
-                f"{side or kind} JOIN is not supported.",
-                hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
-                position=position_of(node),
-            )
-        right, entry = self._item(node.this, ctes)
-        if any(e.name == entry.name for e in scope.entries):
-            raise SyntaxRefused(
-                f'The name "{entry.name}" is used twice in FROM.',
-                hint="Give one of them an alias.",
-                position=position_of(node),
-            )
-        merged = dict(scope.merged)
-        both = Scope((*scope.entries, entry), merged)
-        on = self._condition(node.args["on"], both, "ON") if node.args.get("on") else None
-        for identifier in node.args.get("using") or []:
-            name = name_of(identifier)
-            a = scope.column(name, None, position_of(identifier))
-            b = Scope((entry,)).column(name, None, position_of(identifier))
-            equal = build("=", [a, b])
-            on = equal if on is None else build("and", [on, equal])
-            merged[name] = b if side == "RIGHT" else a
-        if not side:
-            return Join(False, left, right, on), both
-        if on is None:
-            raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
-        padded, kept = (right, left) if side == "LEFT" else (left, right)
-        # Where ON reads one value for each unit on the kept side, all rows of a unit match alike.
-        others = aliases(padded)
-        refs = [e for e in walk(on) if isinstance(e, Ref) and e.alias not in others]
-        whole = all(ref.facts.per_unit for ref in refs)
-        if side == "LEFT":
-            entries = (*scope.entries, _padded(entry, whole=whole))
-            return Join(True, kept, padded, on), Scope(entries, merged)
-        entries = (*(_padded(e, whole=whole) for e in scope.entries), entry)
-        used = {name_of(i) for i in node.args.get("using") or []}
-        merged = {name: e if name in used else _pad(e, whole=whole) for name, e in merged.items()}
-        return Join(True, kept, padded, on), Scope(entries, merged)
-
     def _unknown_table(self, name: str, position: int | None) -> UnknownTable:
         close = difflib.get_close_matches(name, sorted(self.catalog.tables), n=1)
         listed = ", ".join(sorted(self.catalog.tables))
         hint = f'Perhaps you mean "{close[0]}".' if close else f"Tables here: {listed}."
         return UnknownTable(f'There is no table "{name}".', hint=hint, position=position)
-
-
-def _padded(entry: Entry, *, whole: bool) -> Entry:
-    """The columns of a side that a left join fills with NULL where nothing matches. A column that
-    was one value for each unit stays so only where all of a unit's rows match alike."""
-    return Entry(entry.name, tuple((label, _pad(ref, whole=whole)) for label, ref in entry.fields))
-
-
-def _pad(ref: Ref, *, whole: bool) -> Ref:
-    facts = replace(ref.facts, per_unit=ref.facts.per_unit and whole)
-    return replace(ref, nullable=True, facts=facts)
-
-
-def _origin(expression: Expr) -> tuple[str, str] | None:
-    return expression.origin if isinstance(expression, Ref) else None
-
-
-def _refuse_grouping(tree: exp.Select) -> None:
-    grouped = tree.args.get("group") is not None or any(
-        e.find(exp.AggFunc) is not None for e in tree.expressions
-    )
-    if grouped or tree.args.get("having") is not None:
-        raise UnboundedInfluence(
-            "A subquery with aggregates is not supported.",
-            detail="Its rows would be about many people at once.",
-            hint="Aggregate once, in the outer query.",
-            position=position_of(tree),
-        )
-    for clause in ("order", "limit", "offset", "distinct"):
-        if tree.args.get(clause) is not None:
-            raise UnboundedInfluence(
-                f"{clause.upper()} below an aggregate is not supported.",
-                detail="Which rows it keeps would depend on everybody's rows.",
-                hint=f"Move {clause.upper()} to the outer query, where it works on noisy values.",
-                position=position_of(tree.args[clause]),
-            )

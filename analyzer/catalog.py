@@ -78,6 +78,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A query that the data owner declared under a name. It reads declared tables only."""
+
+    name: str
+    sql: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PrivacyUnit:
     """Whose presence is protected: all rows that lead to one value of ``table.key``."""
 
@@ -126,3 +135,5 @@ class Catalog:
     """The most group keys that are shown as declared keys; more are thresholded."""
     min_error_scale: Fraction = field(default=Fraction(1, 2))
     """The least scale of noise, in steps of the grid: below it, noise hides too little."""
+    views: Mapping[str, View] = field(default_factory=dict)
+    """By the names that analysts write; none of them a table's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.expressions import Aggregate, Constant, Expr, Ref
+from analyzer.expressions import Aggregate, Constant, Exists, Expr, Ref, Within
 
 
 def describe(expression: Expr) -> str:
@@ -14,6 +14,10 @@ def describe(expression: Expr) -> str:
     if isinstance(expression, Aggregate):
         inner = ", ".join(describe(a) for a in expression.arguments) or "*"
         return f"{expression.name}({inner})"
+    if isinstance(expression, Exists):
+        return "exists (...)"
+    if isinstance(expression, Within):
+        return f"{describe(expression.value)} in (...)"
     parts = [describe(arg) for arg in expression.args]
     name = expression.function
     if name == "neg":

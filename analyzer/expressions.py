@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from analyzer.catalog import Scalar, ValuesFrom
 from analyzer.types import Type
+
+if TYPE_CHECKING:
+    from analyzer.relation import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +167,49 @@ class Aggregate:
     nullable = False
 
 
-Expr = Ref | Constant | Call | Aggregate
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """Whether ``source`` has a row where ``where`` holds.
+
+    Of protected rows it sees those of the row's own unit only: ``where`` demands that their unit
+    keys are equal. So the answer for a row depends on its own unit.
+    """
+
+    source: Relation = field(hash=False)
+    where: Expr | None
+    reads: tuple[Expr, ...]
+    """The columns of the row, and of rows around it, that ``where`` reads."""
+    facts: Facts
+
+    type = Type.BOOL
+    nullable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Whether ``value`` is among the values of ``column`` in a public relation, as IN says it."""
+
+    value: Expr
+    column: Expr
+    source: Relation = field(hash=False)
+    facts: Facts
+
+    type = Type.BOOL
+
+    @property
+    def nullable(self) -> bool:
+        return self.value.nullable or self.column.nullable
+
+
+Expr = Ref | Constant | Call | Aggregate | Exists | Within
 
 
 def children(expression: Expr) -> tuple[Expr, ...]:
+    """The parts of an expression, all over the same row: not what a subquery in it reads."""
+    if isinstance(expression, Exists):
+        return expression.reads
+    if isinstance(expression, Within):
+        return (expression.value,)
     if isinstance(expression, Call):
         return expression.args
     if isinstance(expression, Aggregate):

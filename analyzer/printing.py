@@ -7,11 +7,18 @@ computed itself stand in the text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from analyzer.catalog import Scalar, Table
-from analyzer.expressions import Aggregate, Constant, Expr, Ref
+from analyzer.expressions import Aggregate, Constant, Exists, Expr, Ref, Within
 from analyzer.functions import render
+from analyzer.functions.base import as_type
+from analyzer.functions.comparison import same_storage
+from analyzer.own_aggregates import group_form, plain
+from analyzer.own_aggregates import render as render_own
 from analyzer.plan import Parameter
-from analyzer.relation import Derived, Join, Relation, Scan
+from analyzer.relation import Derived, Grouped, Join, Relation, Scan, Union
+from analyzer.types import Type
 
 
 def quoted(name: str) -> str:
@@ -36,6 +43,13 @@ class Printer:
             return f"{expression.alias}.{quoted(expression.name)}"
         if isinstance(expression, Constant):
             return self.parameter(expression.value, expression.facts.stored.value)
+        if isinstance(expression, Exists):
+            where = f" WHERE {self.expression(expression.where)}" if expression.where else ""
+            return f"(EXISTS (SELECT 1 FROM {self.relation(expression.source)}{where}))"
+        if isinstance(expression, Within):
+            sides = (expression.value, expression.column)
+            value, column = same_storage(sides, [self.expression(e) for e in sides])
+            return f"({value} IN (SELECT {column} FROM {self.relation(expression.source)}))"
         assert not isinstance(expression, Aggregate), "aggregates are planned before printing"
         return render(expression, [self.expression(arg) for arg in expression.args])
 
@@ -44,19 +58,55 @@ class Printer:
         if isinstance(relation, Scan):
             return self._scan(relation)
         if isinstance(relation, Derived):
-            columns = [f"{self.expression(e)} AS c{i}" for i, e in enumerate(relation.columns)]
-            if relation.owner is not None:
-                columns.append(f"{self.expression(relation.owner)} AS owner")
-            listed = ", ".join(columns) or "1 AS nothing"
-            source = self.relation(relation.source)
-            where = f" WHERE {self.expression(relation.where)}" if relation.where else ""
-            return f"(SELECT {listed} FROM {source}{where}) AS {relation.alias}"
+            return f"({self._select(relation)}) AS {relation.alias}"
+        if isinstance(relation, Grouped):
+            return f"({self._grouped(relation)}) AS {relation.alias}"
+        if isinstance(relation, Union):
+            arms = [self._select(arm, relation.stored) for arm in relation.arms]
+            return f"({' UNION ALL '.join(arms)}) AS {relation.alias}"
         assert isinstance(relation, Join)
         left, right = self.relation(relation.left), self.relation(relation.right)
         if relation.on is None:
             return f"({left} CROSS JOIN {right})"
         kind = "LEFT JOIN" if relation.outer else "JOIN"
         return f"({left} {kind} {right} ON {self.expression(relation.on)})"
+
+    def _select(self, derived: Derived, stored: Sequence[Type] | None = None) -> str:
+        """A SELECT; as an arm of a union, with columns stored as in all its arms."""
+        columns = [self.expression(e) for e in derived.columns]
+        if stored is not None:
+            typed = zip(columns, derived.columns, stored, strict=True)
+            # Columns of texts may be declared with collations that do not mix.
+            columns = [
+                f'({text} COLLATE "default")' if to is Type.TEXT else as_type(text, e, to)
+                for text, e, to in typed
+            ]
+        columns = [f"{text} AS c{i}" for i, text in enumerate(columns)]
+        if derived.owner is not None:
+            columns.append(f"{self.expression(derived.owner)} AS owner")
+        where = f" WHERE {self.expression(derived.where)}" if derived.where else ""
+        source = self.relation(derived.source)
+        return f"SELECT {', '.join(columns) or '1 AS nothing'} FROM {source}{where}"
+
+    def _grouped(self, grouped: Grouped) -> str:
+        """Rows of one unit, and of no other, in each group: the owner is always grouped by."""
+        columns, by = [], []
+        if grouped.source.owner is not None:
+            owner = f"{grouped.source.alias}.owner"
+            columns.append(f"{owner} AS owner")
+            by.append(owner)
+        for i, key in enumerate(grouped.keys):
+            form = group_form(self.expression(key), key.facts.stored)
+            by.append(form)
+            columns.append(f"{plain(form, key.facts.stored)} AS k{i}")
+        for i, aggregate in enumerate(grouped.aggregates):
+            argument, condition = (
+                "" if ref is None else self.expression(ref)
+                for ref in (aggregate.argument, aggregate.condition)
+            )
+            columns.append(f"{render_own(aggregate, argument, condition)} AS a{i}")
+        source = self.relation(grouped.source)
+        return f"SELECT {', '.join(columns)} FROM {source} GROUP BY {', '.join(by)}"
 
     def _scan(self, scan: Scan) -> str:
         """A table; where the owner is further down the path, joined along it."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analyzer.catalog import Table
-from analyzer.expressions import Call, Expr, Ref
+from analyzer.expressions import Call, Expr, Facts, Ref
+from analyzer.types import Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A subquery without aggregation: some rows of ``source``, with computed columns."""
+    """A SELECT without aggregation: some rows of ``source``, with computed columns."""
 
     alias: str
     source: Relation
@@ -45,6 +46,49 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnAggregate:
+    """An exact aggregate over the rows that one unit has in a group, so it stays that unit's."""
+
+    function: str
+    """``count``, ``sum``, ``avg``, ``min``, ``max``, ``bool_and`` or ``bool_or``."""
+    argument: Ref | None
+    """A column of the relation that is grouped; None counts rows."""
+    distinct: bool
+    condition: Ref | None
+    """FILTER: which rows take part."""
+    type: Type
+    nullable: bool
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """A relation grouped by its owner and by ``keys``, so each row is still one unit's.
+
+    Columns of ``source`` are all that it reads. A grouped public relation has no owner.
+    """
+
+    alias: str
+    source: Derived
+    keys: tuple[Ref, ...]
+    """Printed as ``k0, k1, ...``."""
+    aggregates: tuple[OwnAggregate, ...]
+    """Printed as ``a0, a1, ...``."""
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """All rows of several subqueries that have the same columns and all have owners, or none."""
+
+    alias: str
+    arms: tuple[Derived, ...]
+    stored: tuple[Type, ...]
+    """What the columns ``c0, c1, ...`` of all arms are stored as."""
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
     """``left`` is kept whole in a left join; an inner join without condition is a cross join."""
 
@@ -54,7 +98,7 @@ class Join:
     on: Expr | None
 
 
-Relation = Scan | Derived | Join
+Relation = Scan | Derived | Grouped | Union | Join
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +144,11 @@ def scans(relation: Relation) -> Iterable[Scan]:
     """The tables that a relation reads, in order of appearance."""
     if isinstance(relation, Scan):
         yield relation
-    elif isinstance(relation, Derived):
+    elif isinstance(relation, Derived | Grouped):
         yield from scans(relation.source)
+    elif isinstance(relation, Union):
+        for arm in relation.arms:
+            yield from scans(arm)
     else:
         yield from scans(relation.left)
         yield from scans(relation.right)

@@ -5,11 +5,27 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sqlglot import exp
 
-from analyzer.expressions import Ref
-from analyzer.refusals import AmbiguousColumn, UnknownColumn, UnknownTable, Unsupported
+from analyzer.expressions import Expr, Ref
+from analyzer.refusals import (
+    AmbiguousColumn,
+    Refusal,
+    UnboundedInfluence,
+    UnknownColumn,
+    UnknownTable,
+    Unsupported,
+)
+
+
+class Subqueries(Protocol):
+    """Binds the subqueries that stand in conditions of one SELECT."""
+
+    def exists(self, node: exp.Expression, scope: Scope) -> Expr: ...
+
+    def within(self, value: Expr, node: exp.Expression, scope: Scope) -> Expr: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,12 @@ class Scope:
 
     entries: tuple[Entry, ...] = ()
     merged: Mapping[str, Ref] = field(default_factory=dict)
+    subqueries: Subqueries | None = field(default=None, compare=False)
+    """None where a condition may hold no subquery."""
+    outer: Scope | None = None
+    """What the query around a condition's subquery sees."""
+    correlated: bool = False
+    """Whether names of ``outer`` may be used here, always with their table before them."""
 
     def column(self, name: str, qualifier: str | None, position: int | None) -> Ref:
         """The column that a name means here.
@@ -40,9 +62,7 @@ class Scope:
             return self.merged[name]
         entries = [e for e in self.entries if qualifier is None or e.name == qualifier]
         if qualifier is not None and not entries:
-            raise UnknownTable(
-                f'There is no table or alias "{qualifier}" in FROM.', position=position
-            )
+            return self._outside(name, qualifier, position)
         found = [ref for entry in entries for label, ref in entry.fields if label == name]
         if len(found) > 1:
             raise AmbiguousColumn(
@@ -57,7 +77,36 @@ class Scope:
                 f'"{name}" is a table: whole rows have no use in a query for aggregates.',
                 position=position,
             )
-        raise UnknownColumn(
+        if qualifier is None and self.outer is not None:
+            return self._outside(name, qualifier, position)
+        raise self._unknown(name, position)
+
+    def _outside(self, name: str, qualifier: str | None, position: int | None) -> Ref:
+        """A name that is not of this FROM: PostgreSQL would look for it in the query around."""
+        absent = self._unknown(name, position)
+        if qualifier is not None:
+            absent = UnknownTable(
+                f'There is no table or alias "{qualifier}" in FROM.', position=position
+            )
+        if self.outer is None:
+            raise absent
+        try:
+            ref = self.outer.column(name, qualifier, position)
+        except Refusal:
+            raise absent from None
+        if self.correlated and qualifier is not None:
+            return ref
+        written = f"{qualifier}.{name}" if qualifier else name
+        raise UnboundedInfluence(
+            f'"{written}" is a column of the query around this subquery.',
+            hint="In EXISTS, put the table's name before it if you mean that column."
+            if self.correlated
+            else "Write EXISTS (SELECT 1 FROM ... WHERE ...) to compare columns of both queries.",
+            position=position,
+        )
+
+    def _unknown(self, name: str, position: int | None) -> Refusal:
+        return UnknownColumn(
             f'There is no column "{name}".', hint=self._suggest(name), position=position
         )
 

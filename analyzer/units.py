@@ -4,21 +4,36 @@ A relation over protected tables keeps its owner, or the query is refused. The r
 itself: a table's rows belong to the unit that its declared path of keys leads to; a join with a
 public table keeps the owner; two protected relations join only where their unit keys are equal (or
 along a declared step of a path, which implies it), so the joined row has one owner; the kept side
-of a left join has to be protected, so no row lacks an owner. Rows with a NULL owner are dropped
-where contributions are bounded.
+of a left join has to be protected, so no row lacks an owner; a group belongs to a unit where the
+unit key is grouped by; rows that are put together all have owners. Rows with a NULL owner are
+dropped where contributions are bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from analyzer.catalog import Catalog, Table
 from analyzer.expressions import Call, Expr, Ref, walk
 from analyzer.refusals import UnboundedInfluence
-from analyzer.relation import Derived, Join, Ownership, Relation, Scan, conjuncts
+from analyzer.relation import (
+    Derived,
+    Grouped,
+    Join,
+    Ownership,
+    Relation,
+    Scan,
+    Union,
+    conjuncts,
+)
 from analyzer.types import Type
 
 PUBLIC = Ownership(None, None)
+
+Place = tuple[str, str]
+"""A column by our alias and its name in there."""
+Names = Mapping[Place, str]
+"""What the analyst calls the columns in FROM."""
 
 
 def rows_per_unit(table: Table) -> int | None:
@@ -35,54 +50,159 @@ def owner_column(table: Table) -> str | None:
     return table.path[0].column if len(table.path) == 1 else None
 
 
-def ownership(relation: Relation, where: Expr | None, catalog: Catalog) -> Ownership:
+def owner_places(relation: Relation) -> set[Place]:
+    """The columns that hold the owner of every row of ``relation``.
+
+    Not those of the padded side of a left join: they are NULL where nothing matches.
+    """
+    if isinstance(relation, Scan):
+        return set() if relation.owner is None else {place(relation.owner)}
+    if isinstance(relation, Derived):
+        inner = owner_places(relation.source)
+        return _matching(relation.alias, "c", relation.columns, inner)
+    if isinstance(relation, Grouped):
+        inner = owner_places(relation.source)
+        return _matching(relation.alias, "k", relation.keys, inner)
+    if isinstance(relation, Union):
+        shared = [{name for _, name in owner_places(arm)} for arm in relation.arms]
+        return {(relation.alias, name) for name in set.intersection(*shared)}
+    right = set() if relation.outer else owner_places(relation.right)
+    return owner_places(relation.left) | right
+
+
+def place(ref: Ref) -> Place:
+    return ref.alias, ref.name
+
+
+def _matching(alias: str, letter: str, columns: Sequence[Expr], inner: set[Place]) -> set[Place]:
+    return {
+        (alias, f"{letter}{i}")
+        for i, column in enumerate(columns)
+        if isinstance(column, Ref) and place(column) in inner
+    }
+
+
+def ownership(
+    relation: Relation, where: Expr | None, catalog: Catalog, names: Names | None = None
+) -> Ownership:
     """The owner of each row of ``relation`` filtered by ``where``.
+
+    Args:
+        relation: the FROM of a query.
+        where: its WHERE.
+        catalog: for the declared paths.
+        names: for hints.
 
     Raises:
         UnboundedInfluence: rows of several units would meet in one row, or a row has no owner.
     """
-    return _ownership(relation, conjuncts(where), catalog)
+    return _Owners(catalog, names or {}).of(relation, conjuncts(where))
 
 
-def _ownership(relation: Relation, known: Sequence[Expr], catalog: Catalog) -> Ownership:
-    if isinstance(relation, Scan):
-        if relation.owner is None:
+def same_owner(condition: Expr, inside: Callable[[Ref], bool], catalog: Catalog) -> bool:
+    """True for an equality that makes owners equal: one side's row is ``inside``, the other's
+    not."""
+    if not isinstance(condition, Call) or condition.function != "=":
+        return False
+    a, b = condition.args
+    if not (isinstance(a, Ref) and isinstance(b, Ref)) or inside(a) == inside(b):
+        return False
+    if a.facts.owner and b.facts.owner:
+        return True
+    steps = _is_hop(a, b, catalog) or _is_hop(b, a, catalog)
+    return steps or _are_siblings(a, b, catalog)
+
+
+def _is_hop(child: Ref, parent: Ref, catalog: Catalog) -> bool:
+    """True where ``child`` leads to the row of ``parent``, as the first step of its path."""
+    if child.origin is None or parent.origin is None:
+        return False
+    return _first_step(child.origin, catalog) == parent.origin
+
+
+def _are_siblings(a: Ref, b: Ref, catalog: Catalog) -> bool:
+    """True where both lead to the same row, whose owner is then the owner of both."""
+    if a.origin is None or b.origin is None:
+        return False
+    step = _first_step(a.origin, catalog)
+    return step is not None and step == _first_step(b.origin, catalog)
+
+
+def _first_step(column: tuple[str, str], catalog: Catalog) -> tuple[str, str] | None:
+    """The unique key that a column leads to where its table's path begins with it."""
+    path = catalog.tables[column[0]].path
+    return (path[0].table, path[0].key) if path and path[0].column == column[1] else None
+
+
+def aliases(relation: Relation) -> set[str]:
+    """Our aliases that are visible outside ``relation``."""
+    if isinstance(relation, Join):
+        return aliases(relation.left) | aliases(relation.right)
+    return {relation.alias}
+
+
+class _Owners:
+    """The rules, over one FROM."""
+
+    def __init__(self, catalog: Catalog, names: Names) -> None:
+        self.catalog = catalog
+        self.names = names
+
+    def of(self, relation: Relation, known: Sequence[Expr]) -> Ownership:
+        if isinstance(relation, Scan):
+            if relation.owner is None:
+                return PUBLIC
+            return Ownership(relation.owner, rows_per_unit(relation.table))
+        if isinstance(relation, Join):
+            return self._join(relation, known)
+        owner = relation_owner(relation)
+        if owner is None:
             return PUBLIC
-        return Ownership(relation.owner, rows_per_unit(relation.table))
-    if isinstance(relation, Derived):
-        if relation.owner is None:
-            return PUBLIC
-        key = Ref(relation.alias, "owner", relation.owner.type, True, relation.owner.facts)
+        key = Ref(relation.alias, "owner", owner.type, True, owner.facts)
         return Ownership(key, relation.rows)
-    return _join(relation, known, catalog)
 
-
-def _join(join: Join, known: Sequence[Expr], catalog: Catalog) -> Ownership:
-    conditions = conjuncts(join.on)
-    # What WHERE demands holds on both sides of an inner join, and on the kept side of a left join.
-    left = _ownership(join.left, [*known, *([] if join.outer else conditions)], catalog)
-    right = _ownership(join.right, [] if join.outer else [*known, *conditions], catalog)
-    usable = conditions if join.outer else [*known, *conditions]
-    if left.owner is None and right.owner is None:
-        return PUBLIC
-    if left.owner is None:
-        if join.outer:
+    def _join(self, join: Join, known: Sequence[Expr]) -> Ownership:
+        conditions = conjuncts(join.on)
+        # What WHERE demands holds on both sides of an inner join, and on the kept side of a left
+        # join.
+        left = self.of(join.left, [*known, *([] if join.outer else conditions)])
+        right = self.of(join.right, [] if join.outer else [*known, *conditions])
+        usable = conditions if join.outer else [*known, *conditions]
+        if left.owner is None and right.owner is None:
+            return PUBLIC
+        if left.owner is None:
+            if join.outer:
+                raise UnboundedInfluence(
+                    "A public table cannot be the kept side of an outer join with protected rows.",
+                    detail="Its unmatched rows are nobody's, yet their number tells about"
+                    " somebody.",
+                    hint="Group the protected table by declared keys: keys without rows are shown"
+                    " too.",
+                )
+            return Ownership(right.owner, _times(right.rows, join.left, join.right, usable))
+        if right.owner is None:
+            return Ownership(left.owner, _times(left.rows, join.right, join.left, usable))
+        mine = aliases(join.left)
+        theirs = aliases(join.right)
+        if not any(
+            same_owner(c, lambda ref: ref.alias in mine, self.catalog)
+            for c in usable
+            if {e.alias for e in walk(c) if isinstance(e, Ref)} <= mine | theirs
+        ):
             raise UnboundedInfluence(
-                "A public table cannot be the kept side of an outer join with protected rows.",
-                detail="Its unmatched rows are nobody's, yet their number tells about somebody.",
-                hint="Group the protected table by declared keys: keys without rows are shown too.",
+                "Two protected tables are joined without their privacy unit.",
+                detail="A row that belongs to two people has no bounded influence.",
+                hint=join_hint(join.left, join.right, self.names, self.catalog),
             )
-        return Ownership(right.owner, _times(right.rows, join.left, join.right, usable))
-    if right.owner is None:
-        return Ownership(left.owner, _times(left.rows, join.right, join.left, usable))
-    if not any(_joins_owners(c, join, catalog) for c in usable):
-        raise UnboundedInfluence(
-            "Two protected tables are joined without their privacy unit.",
-            detail="A row that belongs to two people has no bounded influence.",
-            hint=_join_hint(join),
-        )
-    rows = None if left.rows is None or right.rows is None else left.rows * right.rows
-    return Ownership(left.owner, rows)
+        rows = None if left.rows is None or right.rows is None else left.rows * right.rows
+        return Ownership(left.owner, rows)
+
+
+def relation_owner(relation: Derived | Grouped | Union) -> Expr | None:
+    """The expression inside a subquery that is printed as its column ``owner``."""
+    if isinstance(relation, Derived):
+        return relation.owner
+    return relation_owner(relation.source if isinstance(relation, Grouped) else relation.arms[0])
 
 
 def _times(
@@ -108,42 +228,39 @@ def _times(
     return rows if any(set(key) <= fixed for key in public.table.keys) else None
 
 
-def _joins_owners(condition: Expr, join: Join, catalog: Catalog) -> bool:
-    """True for an equality between the two sides that makes their owners equal."""
-    if not isinstance(condition, Call) or condition.function != "=":
-        return False
-    a, b = condition.args
-    if not (isinstance(a, Ref) and isinstance(b, Ref)):
-        return False
-    left, right = aliases(join.left), aliases(join.right)
-    if not ((a.alias in left and b.alias in right) or (a.alias in right and b.alias in left)):
-        return False
-    if a.facts.owner and b.facts.owner:
-        return True
-    return _is_hop(a, b, catalog) or _is_hop(b, a, catalog)
+def join_hint(left: Relation, right: Relation, names: Names, catalog: Catalog) -> str:
+    """The condition that would make the owners of two relations equal, in the analyst's names."""
+    owners = [sorted(names[p] for p in owner_places(side) if p in names) for side in (right, left)]
+    if all(owners):
+        return f"Join on the privacy unit: ON {owners[0][0]} = {owners[1][0]}."
+    for child, parent in ((right, left), (left, right)):
+        for scan in _scans_of(child):
+            hop = scan.table.path[0] if scan.table.path else None
+            for other in _scans_of(parent):
+                if hop is not None and other.table.name == hop.table:
+                    a, b = names.get((scan.alias, hop.column)), names.get((other.alias, hop.key))
+                    if a and b:
+                        return f"Join along the path to the privacy unit: ON {a} = {b}."
+    return _path_hint((right, left), names, catalog)
 
 
-def _is_hop(child: Ref, parent: Ref, catalog: Catalog) -> bool:
-    if child.origin is None or parent.origin is None:
-        return False
-    path = catalog.tables[child.origin[0]].path
-    return bool(path) and (path[0].column, path[0].table, path[0].key) == (
-        child.origin[1],
-        *parent.origin,
-    )
+def _path_hint(sides: Sequence[Relation], names: Names, catalog: Catalog) -> str:
+    """The tables in between, where a table's own columns do not hold the unit key."""
+    for side in sides:
+        for scan in _scans_of(side):
+            hop = scan.table.path[0] if len(scan.table.path) > 1 else None
+            written = names.get((scan.alias, hop.column)) if hop else None
+            if hop and written:
+                between = catalog.tables[hop.table]
+                return (
+                    f"Join the way to the privacy unit first:"
+                    f" JOIN {between.name} ON {written} = {between.name}.{hop.key}."
+                )
+    return "Keep the privacy unit's key in every subquery, and join on it."
 
 
-def aliases(relation: Relation) -> set[str]:
-    """Our aliases that are visible outside ``relation``."""
+def _scans_of(relation: Relation) -> list[Scan]:
+    """The tables of a FROM whose columns are visible as they are."""
     if isinstance(relation, Join):
-        return aliases(relation.left) | aliases(relation.right)
-    return {relation.alias}
-
-
-def _join_hint(join: Join) -> str:
-    names = []
-    for side in (join.left, join.right):
-        scan = side if isinstance(side, Scan) else None
-        column = owner_column(scan.table) if scan else None
-        names.append(f"{scan.table.name}.{column}" if scan and column else "the unit key")
-    return f"Join on the privacy unit: ON {names[1]} = {names[0]}."
+        return [*_scans_of(relation.left), *_scans_of(relation.right)]
+    return [relation] if isinstance(relation, Scan) else []

@@ -1,0 +1,143 @@
+"""EXISTS and IN over subqueries: conditions that a row's own unit decides alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from analyzer.bind_expressions import ExpressionBinder
+from analyzer.bind_subqueries import refuse_clauses, subquery
+from analyzer.expressions import Exists, Expr, Ref, Within, walk
+from analyzer.functions import build
+from analyzer.functions.base import constant, merged
+from analyzer.functions.comparison import comparable
+from analyzer.parse import only, position_of, spoken
+from analyzer.refusals import SyntaxRefused, UnboundedInfluence, Unsupported
+from analyzer.relation import Relation, conjuncts
+from analyzer.scope import Scope
+from analyzer.select_list import inner
+from analyzer.types import Type
+from analyzer.units import aliases, owner_places, place, relation_owner, same_owner
+
+if TYPE_CHECKING:
+    from analyzer.bind_relations import Ctes, RelationBinder
+
+
+class ConditionBinder:
+    """Binds the subqueries in conditions of one SELECT.
+
+    What is bound once stays bound, so that the same text in the select list and in GROUP BY is the
+    same key.
+    """
+
+    def __init__(self, relations: RelationBinder, ctes: Ctes) -> None:
+        self.relations = relations
+        self.ctes = ctes
+        self._bound: dict[object, Expr] = {}
+
+    def exists(self, node: exp.Expression, scope: Scope) -> Expr:
+        """``EXISTS (SELECT ...)``: over protected tables only with equal unit keys.
+
+        Raises:
+            UnboundedInfluence: rows of others would decide.
+        """
+        known = (node, scope.entries)
+        if known not in self._bound:
+            self._bound[known] = self._exists(node.this, scope)
+        return self._bound[known]
+
+    def within(self, value: Expr, node: exp.Expression, scope: Scope) -> Expr:
+        """``value IN (SELECT ...)``: over protected tables only for unit keys on both sides.
+
+        Raises:
+            UnboundedInfluence: rows of others would decide.
+        """
+        known = (node, scope.entries)
+        if known not in self._bound:
+            self._bound[known] = self._within(value, node, scope)
+        return self._bound[known]
+
+    def _exists(self, tree: exp.Expression, scope: Scope) -> Expr:
+        if not isinstance(tree, exp.Select):
+            raise Unsupported(f"{spoken(tree)} is not supported in EXISTS.")
+        refuse_clauses(tree, "order", "limit", "offset", "distinct", "group", "having")
+        only(tree, "with_", "expressions", "from_", "joins", "where")
+        relation, inside, where, owned = self.relations.source(
+            tree, self.ctes, scope, correlated=True
+        )
+        # The select list of EXISTS is never computed; its names have to be there all the same.
+        rows = ExpressionBinder(inside, self.relations.parameters, "a subquery's select list")
+        for item in tree.expressions:
+            if item.find(exp.Star) is None:
+                rows.bind(inner(item))
+        here = aliases(relation)
+        if owned.owner is not None and not any(
+            same_owner(c, lambda ref: ref.alias in here, self.relations.catalog)
+            for c in conjuncts(where)
+        ):
+            raise UnboundedInfluence(
+                "EXISTS over protected rows has to look at the row's own person only.",
+                detail="Otherwise rows of everybody would decide about each row.",
+                hint=_hint(relation, inside, scope),
+                position=position_of(tree),
+            )
+        return _exists(relation, where, protected=owned.owner is not None)
+
+    def _within(self, value: Expr, node: exp.Expression, scope: Scope) -> Expr:
+        tree = node.args["query"]
+        position = position_of(tree) or position_of(node)
+        relation, fields = subquery(self.relations, tree, self.ctes, position, scope)
+        if len(fields) != 1:
+            raise SyntaxRefused("A subquery after IN has one column.", position=position)
+        column = fields[0][1]
+        left, right = comparable("IN", [value, column])
+        if relation_owner(relation) is None:
+            facts = merged([left], Type.BOOL, domain=(False, True), total_domain=True)
+            return Within(left, right, relation, facts)
+        if not (isinstance(value, Ref) and value.facts.owner) or place(column) not in owner_places(
+            relation
+        ):
+            raise UnboundedInfluence(
+                "IN over protected rows compares the privacy unit's key, on both sides.",
+                detail="Otherwise rows of everybody would decide about each row.",
+                hint="Write key IN (SELECT key FROM ...), where both are the privacy unit's key.",
+                position=position,
+            )
+        found = _exists(relation, build("=", [column, value]), protected=True)
+        if not value.nullable:
+            return found
+        nothing = constant(None, Type.BOOL)
+        return build("case", [build("is null", [value]), nothing, found])
+
+
+def _exists(relation: Relation, where: Expr | None, *, protected: bool) -> Exists:
+    here = aliases(relation)
+    found = [] if where is None else walk(where)
+    refs = dict.fromkeys(e for e in found if isinstance(e, Ref) and e.alias not in here)
+    reads = tuple(refs)
+    facts = merged(
+        reads,
+        Type.BOOL,
+        domain=(False, True),
+        total_domain=True,
+        protected=protected or any(ref.facts.protected for ref in reads),
+        # That there are such rows does not tell whose they are.
+        holds_owner=any(ref.facts.holds_owner for ref in reads),
+        size=1 + (0 if where is None else where.facts.size),
+    )
+    return Exists(relation, where, reads, facts)
+
+
+def _hint(relation: Relation, inside: Scope, outside: Scope) -> str:
+    """The equality of unit keys that is missing."""
+    places = owner_places(relation)
+    mine = [
+        f"{e.name}.{label}" for e in inside.entries for label, r in e.fields if place(r) in places
+    ]
+    theirs = [
+        f"{e.name}.{label}" for e in outside.entries for label, r in e.fields if r.facts.owner
+    ]
+    if mine and theirs:
+        return f"Add {mine[0]} = {theirs[0]} to the WHERE of the subquery."
+    return "Compare the privacy unit's key inside with the one outside, in the subquery's WHERE."

@@ -1,0 +1,98 @@
+"""Joins: which columns a name means after them, and what is still one value for each unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlglot import exp
+
+from analyzer.expressions import Expr, Ref, walk
+from analyzer.functions import build
+from analyzer.parse import only, position_of
+from analyzer.refusals import SyntaxRefused, Unsupported
+from analyzer.relation import Join, Relation
+from analyzer.scope import Entry, Scope, name_of
+from analyzer.units import aliases
+
+
+def join(
+    left: Relation,
+    scope: Scope,
+    node: exp.Join,
+    item: tuple[Relation, Entry],
+    condition: Callable[[exp.Expression, Scope], Expr],
+) -> tuple[Relation, Scope]:
+    """``left``, whose columns ``scope`` has, joined with one more item of FROM.
+
+    Args:
+        left: what is joined so far.
+        scope: its columns.
+        node: the join as written.
+        item: the item on the right.
+        condition: binds ON.
+
+    Raises:
+        Refusal: an unsupported join, or a condition that says nothing here.
+    """
+    only(node, "this", "on", "using", "side", "kind")
+    side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
+    if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "CROSS", "OUTER"):
+        raise Unsupported(
+            f"{side or kind} JOIN is not supported.",
+            hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
+            position=position_of(node),
+        )
+    right, entry = item
+    if any(e.name == entry.name for e in scope.entries):
+        raise SyntaxRefused(
+            f'The name "{entry.name}" is used twice in FROM.',
+            hint="Give one of them an alias.",
+            position=position_of(node),
+        )
+    both = replace(scope, entries=(*scope.entries, entry))
+    on = condition(node.args["on"], both) if node.args.get("on") else None
+    on, used = _using(scope, entry, node, on)
+    merged = dict(scope.merged) | {name: b if side == "RIGHT" else a for name, a, b in used}
+    if not side:
+        return Join(False, left, right, on), replace(both, merged=merged)
+    if on is None:
+        raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
+    padded, kept = (right, left) if side == "LEFT" else (left, right)
+    # Where ON reads one value for each unit on the kept side, all rows of a unit match alike.
+    others = aliases(padded)
+    refs = [e for e in walk(on) if isinstance(e, Ref) and e.alias not in others]
+    whole = all(ref.facts.per_unit for ref in refs)
+    if side == "LEFT":
+        entries = (*scope.entries, _padded(entry, whole=whole))
+    else:
+        entries = (*(_padded(e, whole=whole) for e in scope.entries), entry)
+        new = {name for name, _, _ in used}
+        merged = {n: ref if n in new else _pad(ref, whole=whole) for n, ref in merged.items()}
+    return Join(True, kept, padded, on), replace(scope, entries=entries, merged=merged)
+
+
+def _using(
+    scope: Scope, entry: Entry, node: exp.Join, on: Expr | None
+) -> tuple[Expr | None, list[tuple[str, Ref, Ref]]]:
+    """USING as a condition, and each of its names with the columns of the left and the right."""
+    used = []
+    for identifier in node.args.get("using") or []:
+        name = name_of(identifier)
+        a = scope.column(name, None, position_of(identifier))
+        b = Scope((entry,)).column(name, None, position_of(identifier))
+        equal = build("=", [a, b])
+        on = equal if on is None else build("and", [on, equal])
+        used.append((name, a, b))
+    return on, used
+
+
+def _padded(entry: Entry, *, whole: bool) -> Entry:
+    """The columns of a side that a left join fills with NULL where nothing matches. A column that
+    was one value for each unit stays so only where all of a unit's rows match alike."""
+    return Entry(entry.name, tuple((label, _pad(ref, whole=whole)) for label, ref in entry.fields))
+
+
+def _pad(ref: Ref, *, whole: bool) -> Ref:
+    facts = replace(ref.facts, per_unit=ref.facts.per_unit and whole)
+    return replace(ref, nullable=True, facts=facts)

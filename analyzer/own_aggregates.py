@@ -1,0 +1,187 @@
+"""Exact aggregates over the rows of one unit: what they are, and SQL for them that cannot fail.
+
+The result is one more property of that unit, so any deterministic function will do. It must not
+depend on the order of rows either, because that can depend on rows of others: sums are exact
+numerics, and of equal values that look different (1.0 and 1.00) one form is chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from analyzer import ranges
+from analyzer.expressions import UNBOUNDED, Expr, Facts, Interval, Ref
+from analyzer.functions.base import as_type, coerce, operand
+from analyzer.refusals import Unsupported, WrongType
+from analyzer.relation import OwnAggregate
+from analyzer.types import Type
+
+FUNCTIONS = ("count", "sum", "avg", "min", "max", "bool_and", "bool_or")
+_SORTABLE = (Type.TEXT, Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ)
+_MOST_ROWS = Fraction(2**63)
+"""More rows than any query can make: proves ranges, and bounds nothing."""
+
+
+def typed_argument(function: str, argument: Expr) -> Expr:
+    """The argument of an aggregate, an untyped constant read as what the function takes.
+
+    Raises:
+        WrongType: the function does not take values of its type.
+    """
+    expected = Type.TEXT
+    if function in ("sum", "avg"):
+        expected = Type.NUMERIC
+    elif function.startswith("bool"):
+        expected = Type.BOOL
+    argument = coerce(argument, expected)
+    kind = argument.type
+    fits = {
+        "count": True,
+        "sum": kind.is_number,
+        "avg": kind.is_number,
+        "min": kind.is_number or kind in _SORTABLE,
+        "max": kind.is_number or kind in _SORTABLE,
+    }
+    if not fits.get(function, kind is Type.BOOL):
+        raise WrongType(f"{function} does not take {kind.value}.")
+    return argument
+
+
+def own_aggregate(
+    function: str,
+    argument: Ref | None,
+    condition: Ref | None,
+    *,
+    distinct: bool,
+    max_rows: int,
+    protected: bool,
+    per_unit: bool,
+) -> OwnAggregate:
+    """An aggregate over one unit's rows in a group, with the facts of its result.
+
+    Args:
+        function: one of ``FUNCTIONS``.
+        argument: what it is over, checked by :func:`typed_argument`; None for ``count(*)``.
+        condition: its FILTER.
+        distinct: whether equal values count once.
+        max_rows: rows of one unit that the data owner expects. Counts and sums get their clamping
+            bounds from it, and no more: values beyond them are clamped, not forbidden.
+        protected: whether the rows are.
+        per_unit: whether a unit has one group only.
+
+    Raises:
+        Unsupported: DISTINCT in a sum or a mean.
+    """
+    if distinct and function in ("sum", "avg"):
+        raise Unsupported(
+            f"{function.upper()}(DISTINCT ...) is not supported.",
+            hint="Take SELECT DISTINCT with the unit key in a subquery first.",
+        )
+    size = 1 + sum(part.facts.size for part in (argument, condition) if part is not None)
+    facts = _facts(function, argument, condition, max_rows)
+    facts = replace(facts, protected=protected, size=size, per_unit=per_unit)
+    nullable = function != "count" and (
+        condition is not None or (argument is not None and argument.nullable)
+    )
+    type_ = _type(function, argument)
+    # The largest of equal values is the value itself, with or without DISTINCT.
+    distinct = distinct and function == "count"
+    return OwnAggregate(function, argument, distinct, condition, type_, nullable, facts)
+
+
+def _type(function: str, argument: Ref | None) -> Type:
+    """PostgreSQL's result type."""
+    if function == "count":
+        return Type.INT8
+    assert argument is not None
+    kind = argument.type
+    if function in ("sum", "avg") and kind.is_integer:
+        return Type.INT8 if function == "sum" and kind is Type.INT4 else Type.NUMERIC
+    return kind
+
+
+def _facts(function: str, argument: Ref | None, condition: Ref | None, max_rows: int) -> Facts:
+    if function == "count":
+        # Every group has a row, and count(*) without a filter counts it.
+        least = Fraction(0 if argument is not None or condition is not None else 1)
+        return Facts(
+            Type.INT8,
+            Interval(least, _MOST_ROWS - 1),
+            Interval(least, Fraction(max_rows)),
+            Fraction(1),
+            on_grid=True,
+        )
+    assert argument is not None
+    old = argument.facts
+    if function in ("min", "max"):
+        return replace(old, owner=False, holds_owner=old.owner or old.holds_owner)
+    if function.startswith("bool"):
+        return Facts(Type.BOOL, domain=(False, True), total_domain=True)
+    physical = ranges.LIMIT if old.stored is Type.FLOAT8 else ranges.limited(old.physical)
+    holds = old.owner or old.holds_owner
+    if function == "avg":
+        return Facts(Type.NUMERIC, physical, old.declared, holds_owner=holds)
+    return Facts(
+        Type.NUMERIC,
+        _times(physical, _MOST_ROWS),
+        _times(old.declared, Fraction(max_rows)),
+        old.tick,
+        old.on_grid,
+        holds_owner=holds,
+    )
+
+
+def _times(interval: Interval, rows: Fraction) -> Interval:
+    """The sums of one row up to ``rows`` rows that lie in ``interval``."""
+    if interval.lower is None or interval.upper is None:
+        return UNBOUNDED
+    return Interval(
+        min(interval.lower, interval.lower * rows), max(interval.upper, interval.upper * rows)
+    )
+
+
+def render(aggregate: OwnAggregate, argument: str, condition: str) -> str:
+    """The aggregate as SQL over printed columns, in its ``facts.stored``."""
+    text = _render_call(aggregate, argument)
+    if aggregate.condition is not None:
+        text = _filtered(text, condition)
+    if aggregate.function not in ("min", "max"):
+        return text
+    return plain(text, aggregate.facts.stored)
+
+
+def _filtered(text: str, condition: str) -> str:
+    return f"{text} FILTER (WHERE {condition})"
+
+
+def _render_call(aggregate: OwnAggregate, argument: str) -> str:
+    name, subject = aggregate.function, aggregate.argument
+    if subject is None:
+        return "count(*)"
+    if name in ("sum", "avg"):
+        # sum(bigint) is a numeric, so it does not overflow; sum(integer) would be a bigint.
+        if subject.facts.stored.is_integer:
+            return f"{name}({as_type(argument, subject, Type.INT8)})"
+        return f"{name}({operand(argument, subject, Type.NUMERIC)})"
+    if subject.type is Type.TEXT and name != "count":
+        argument = f'({argument} COLLATE "C")'
+    return f"{name}({'DISTINCT ' * aggregate.distinct}{argument})"
+
+
+def group_form(text: str, stored: Type) -> str:
+    """A printed column as GROUP BY compares it: equal exactly where the bytes of texts are."""
+    if stored is Type.TEXT:
+        return f'({text} COLLATE "C")'
+    return plain(text, stored)
+
+
+def plain(text: str, stored: Type) -> str:
+    """The one form of all values that are equal to the printed one."""
+    if stored is Type.NUMERIC:
+        return f"trim_scale({text})"
+    if stored is Type.FLOAT8:
+        return f"({text} + CAST(0 AS double precision))"  # minus zero becomes zero
+    if stored is Type.TEXT:
+        return f'({text} COLLATE "default")'
+    return text
