@@ -22,6 +22,8 @@ class TextLimits:
     depth: int = 40
     digits: int = 100
     """Characters of one number."""
+    height: int = 200
+    """Levels of the syntax tree, counted from above: parsers, and we, use stack for each."""
 
 
 _TOKEN = re.compile(
@@ -43,6 +45,15 @@ _TOKEN = re.compile(
 _PREFIXES = frozenset({"e", "b", "x", "n", "u"})
 _OPERATORS = frozenset({"+", "-", "*", "/", "%", "<", ">", "=", "<=", ">=", "<>", "!=", "||"})
 _KEEPS_SIGN = frozenset("~!@#%^&|`?")
+_LINKS = frozenset(
+    {"not", "is", "isnull", "notnull", "in", "like", "ilike", "between", "similar", "escape"}
+    | {"collate", "at"}
+)
+_SIBLINGS = frozenset(
+    {",", "select", "where", "group", "having", "order", "limit", "offset", "on", "when", "then"}
+    | {"else"}
+)
+_CHAINS = frozenset({"join", "union", "intersect", "except"})
 
 
 def check_text(sql: str, limits: TextLimits) -> None:
@@ -57,8 +68,9 @@ def check_text(sql: str, limits: TextLimits) -> None:
             f"The query is longer than {limits.characters} characters.",
             hint="Shorten it, or split it into several queries.",
         )
-    at = tokens = depth = 0
+    at = tokens = 0
     finished = False
+    tree = _Height(limits)
     while at < len(sql):
         match = _TOKEN.match(sql, at)
         if match is None:
@@ -96,24 +108,86 @@ def check_text(sql: str, limits: TextLimits) -> None:
                 f"The query has more than {limits.tokens} tokens.",
                 hint="Shorten it, or split it into several queries.",
             )
-        depth = _depth(depth, text, limits, at)
+        tree.add(text.lower(), kind in ("operator", "cast"), at)
         finished = text == ";"
         at += len(text)
+    tree.check()
 
 
-def _depth(depth: int, text: str, limits: TextLimits, at: int) -> int:
-    word = text.lower()
-    if text == "(" or word == "case":
-        depth += 1
-    elif text == ")" or word == "end":
-        depth -= 1
-    if depth > limits.depth:
-        raise TooComplex(
-            f"The query is nested more than {limits.depth} levels deep.",
-            hint="Use common table expressions (WITH) in place of nesting.",
-            position=at + 1,
-        )
-    return depth
+@dataclass(slots=True)
+class _Level:
+    """What one pair of parentheses holds, as far as it has been read."""
+
+    chain: int = 0
+    """Joins and set operations: each holds all before it."""
+    connectors: int = 0
+    """AND and OR in the expression that is being read."""
+    run: int = 0
+    """Tighter operators since the last AND or OR, and ..."""
+    inner: int = 0
+    """... the tallest level in parentheses among them."""
+    part: int = 0
+    """The tallest of the finished parts between ANDs and ORs."""
+    finished: int = 0
+    """The tallest of the finished expressions."""
+
+    def height(self) -> int:
+        expression = self.connectors + max(self.part, self.run + self.inner)
+        return self.chain + max(self.finished, expression)
+
+    def next_expression(self) -> None:
+        self.finished = self.height() - self.chain
+        self.connectors = self.run = self.inner = self.part = 0
+
+
+class _Height:
+    """Counts, token by token, how tall a syntax tree of them can be, from above."""
+
+    def __init__(self, limits: TextLimits) -> None:
+        self.limits = limits
+        self.levels = [_Level()]
+        self.over: int | None = None
+
+    def add(self, word: str, is_operator: bool, at: int) -> None:  # noqa: FBT001
+        level = self.levels[-1]
+        if is_operator or word in _LINKS:
+            level.run += 1
+        elif word in ("and", "or"):
+            level.part = max(level.part, level.run + level.inner)
+            level.connectors += 1
+            level.run = level.inner = 0
+        elif word in _SIBLINGS:
+            level.next_expression()
+        elif word in _CHAINS:
+            level.next_expression()
+            level.chain += 1
+        elif word in ("(", "case"):
+            self.levels.append(_Level())
+            if len(self.levels) - 1 > self.limits.depth:
+                raise TooComplex(
+                    f"The query is nested more than {self.limits.depth} levels deep.",
+                    hint="Use common table expressions (WITH) in place of nesting.",
+                    position=at + 1,
+                )
+            return
+        elif word in (")", "end") and len(self.levels) > 1:
+            self.levels.pop()
+            inside, level = level, self.levels[-1]
+            level.inner = max(level.inner, 1 + inside.height())
+        else:
+            return
+        if self.over is None and level.height() > self.limits.height:
+            self.over = at + 1
+
+    def check(self) -> None:
+        """Refuse what is too tall; called last, so that shorter reasons are told first."""
+        if self.over is not None:
+            raise TooComplex(
+                "An expression of the query has too many parts in a row.",
+                detail=f"Its syntax tree would be more than {self.limits.height} levels tall.",
+                hint="Write a long OR of comparisons as IN (...), or use fewer operators.",
+                position=self.over,
+            )
 
 
 def _refuse_prefix(sql: str, match: re.Match[str], at: int) -> None:

@@ -1,42 +1,71 @@
-"""Text to one SELECT syntax tree, or a refusal that points at the place."""
+"""Text to one SELECT syntax tree that two parsers agree on, or a refusal that points at the
+place."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 
+from analyzer.agreement import check_agreement, read_statement, too_deep
 from analyzer.lexical import TextLimits, check_text
-from analyzer.refusals import SyntaxRefused, TooComplex, Unsupported
+from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, Unsupported
+from analyzer.syntax import given, only, position_of, spoken
 
 # sqlglot logs the text of statements that it does not know. Analysts' SQL belongs in no log.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 
 
+_Meaning = TypeVar("_Meaning")
+
+
 def parse(sql: str, limits: TextLimits | None = None) -> exp.Select:
-    """The one SELECT statement that ``sql`` is.
+    """The one SELECT statement that ``sql`` is, as :func:`parse_as` raises."""
+    return parse_as(sql, lambda tree: tree, limits)
+
+
+def parse_as(
+    sql: str, bind: Callable[[exp.Select], _Meaning], limits: TextLimits | None = None
+) -> _Meaning:
+    """What ``bind`` makes of the one SELECT statement that ``sql`` is.
+
+    Nothing comes of a tree on which the parsers do not agree. Where they cannot be compared because
+    of something that we do not know, the refusal is that of ``bind``, if it has one: it knows more
+    about what could be meant.
 
     Raises:
         TooComplex: too long, too many tokens, or nested too deeply.
-        SyntaxRefused: not one readable statement.
-        Unsupported: a statement that is not a SELECT.
+        SyntaxRefused: not one readable statement, or one that PostgreSQL reads differently.
+        Refusal: a statement that is not a SELECT, a part that we cannot compare, or ``bind``'s own.
     """
     check_text(sql, limits or TextLimits())
+    statement = read_statement(sql)
+    tree = _tree(sql)
+    try:
+        check_agreement(sql, statement, tree)
+    except (SyntaxRefused, TooComplex):
+        raise
+    except Refusal:
+        bind(tree)
+        raise
+    return bind(tree)
+
+
+def _tree(sql: str) -> exp.Select:
     try:
         trees = sqlglot.parse(sql, dialect="postgres", error_level=ErrorLevel.IMMEDIATE)
     except ParseError as error:
         raise SyntaxRefused(
-            "The query has a syntax error.", position=_error_position(sql, error)
+            "epsql cannot read the query here.", position=_error_position(sql, error)
         ) from None
     except SqlglotError:
-        raise SyntaxRefused("The query has a syntax error.") from None
+        raise SyntaxRefused("epsql cannot read the query.") from None
     except RecursionError:
-        raise TooComplex(
-            "The query is nested too deeply.",
-            hint="Use common table expressions (WITH) in place of nesting.",
-        ) from None
+        raise too_deep() from None
     statements = [tree for tree in trees if tree is not None]
     if len(statements) != 1:
         raise SyntaxRefused("Send exactly one SELECT statement.")
@@ -52,41 +81,6 @@ def parse(sql: str, limits: TextLimits | None = None) -> exp.Select:
     return tree
 
 
-def given(node: exp.Expression) -> dict[str, object]:
-    """The arguments of a syntax node that say something: not None, not False, not empty."""
-    return {
-        name: value
-        for name, value in node.args.items()
-        if value is not None and value is not False and value != []
-    }
-
-
-def only(node: exp.Expression, *allowed: str) -> None:
-    """Refuse a node that has an argument we do not know. Unknown syntax is never skipped.
-
-    Raises:
-        Unsupported: an argument outside ``allowed`` is set.
-    """
-    for name in given(node):
-        if name not in allowed:
-            raise Unsupported(
-                f"This form of {spoken(node)} is not supported.",
-                detail=f"The part that epsql does not know is called '{name.strip('_')}'.",
-                position=position_of(node),
-            )
-
-
-def position_of(node: exp.Expression) -> int | None:
-    """1-based offset of the first token of ``node`` that the parser kept a place for."""
-    starts = [int(found.meta["start"]) for found in node.walk() if "start" in found.meta]
-    return min(starts) + 1 if starts else None
-
-
-def spoken(node: exp.Expression) -> str:
-    """A syntax node's name for a sentence: ``Select`` is SELECT, ``NullSafeEQ`` is NULLSAFEEQ."""
-    return type(node).__name__.upper()
-
-
 def _error_position(sql: str, error: ParseError) -> int | None:
     if not error.errors:
         return None
@@ -97,3 +91,6 @@ def _error_position(sql: str, error: ParseError) -> int | None:
     highlight = str(error.errors[0].get("highlight") or "")
     offset = sum(len(text) + 1 for text in before) + int(col) - len(highlight)
     return max(1, min(offset + 1, len(sql)))
+
+
+__all__ = ["given", "only", "parse", "parse_as", "position_of", "spoken"]

@@ -1,0 +1,290 @@
+"""Expressions, as libpg_query's trees have them, as canonical forms."""
+
+from __future__ import annotations
+
+from analyzer.agreement_postgres import (
+    Fields,
+    form_of,
+    forms,
+    key_form,
+    names,
+    optional,
+    place,
+    read,
+    reads,
+    unsupported,
+)
+from analyzer.agreement_words import (
+    CALLS,
+    FRAME_DEFAULT,
+    FRAME_SPELLING,
+    INTERVAL_FIELDS,
+    OPERATORS,
+    OTHER_AGGREGATES,
+    SYNTAX_CALLS,
+    TYPES,
+    UNIT_CALLS,
+    Form,
+    called,
+    interval,
+    joined,
+    negative,
+    number,
+)
+from analyzer.refusals import NoMechanism, UnknownFunction, Unsupported
+
+_PLAIN = ("funcname", "args", "funcformat")
+_MODIFIERS = ("agg_star", "agg_distinct", "agg_within_group", "agg_order", "agg_filter", "over")
+_NEGATED = {
+    "AEXPR_NOT_DISTINCT": "AEXPR_DISTINCT",
+    "AEXPR_NOT_BETWEEN": "AEXPR_BETWEEN",
+    "AEXPR_NOT_BETWEEN_SYM": "AEXPR_BETWEEN_SYM",
+}
+_TRUTHS: dict[str, tuple[bool, bool | None]] = {
+    "IS_TRUE": (False, True),
+    "IS_NOT_TRUE": (True, True),
+    "IS_FALSE": (False, False),
+    "IS_NOT_FALSE": (True, False),
+    "IS_UNKNOWN": (False, None),
+    "IS_NOT_UNKNOWN": (True, None),
+}
+
+
+@reads("A_Const", "sval", "ival", "fval", "boolval", "isnull")
+def _constant(fields: Fields) -> Form:
+    if "sval" in fields:
+        return ("string", fields["sval"].get("sval", ""))
+    if "ival" in fields:
+        return ("int", fields["ival"].get("ival", 0))
+    if "fval" in fields:
+        return number(fields["fval"]["fval"])
+    if "boolval" in fields:
+        return ("bool", fields["boolval"].get("boolval", False))
+    if "isnull" in fields:
+        return ("null",)
+    raise unsupported("A_Const", fields)
+
+
+@reads("ColumnRef", "fields")
+def _column(fields: Fields) -> Form:
+    parts = fields["fields"]
+    if "A_Star" in parts[-1]:
+        return ("star", *names(parts[:-1]))
+    return ("column", *names(parts))
+
+
+@reads("ParamRef", "number")
+def _parameter(fields: Fields) -> Form:
+    return ("parameter", fields.get("number", 0))
+
+
+@reads("A_Expr", "kind", "name", "lexpr", "rexpr")
+def _expression(fields: Fields) -> Form:
+    kind, name = fields["kind"], names(fields["name"])[-1]
+    if kind == "AEXPR_OP":
+        return _operator(fields)
+    left, right = form_of(fields["lexpr"]), fields["rexpr"]
+    negated = kind in _NEGATED or name in ("<>", "!~~", "!~~*")
+    match _NEGATED.get(kind, kind):
+        case "AEXPR_DISTINCT":
+            form: Form = ("distinct from", left, form_of(right))
+        case "AEXPR_NULLIF":
+            form = ("nullif", left, form_of(right))
+        case "AEXPR_IN":
+            form = ("in", left, *forms(right["List"]["items"]))
+        case "AEXPR_LIKE":
+            form = ("like", left, *_pattern(right))
+        case "AEXPR_ILIKE":
+            form = ("ilike", left, *_pattern(right))
+        case "AEXPR_BETWEEN":
+            form = ("between", left, *forms(right["List"]["items"]))
+        case "AEXPR_BETWEEN_SYM":
+            form = ("between symmetric", left, *forms(right["List"]["items"]))
+        case _:
+            raise unsupported(kind, fields)
+    return ("not", form) if negated else form
+
+
+def _operator(fields: Fields) -> Form:
+    name = ".".join(names(fields["name"]))
+    if name not in OPERATORS or "rexpr" not in fields:
+        raise Unsupported(
+            f"The operator {name} is not supported.",
+            hint="Operators are + - * / % = <> < <= > >= and ||.",
+            position=place(fields),
+        )
+    if "lexpr" in fields:
+        return (name, form_of(fields["lexpr"]), form_of(fields["rexpr"]))
+    operand = form_of(fields["rexpr"])
+    if name == "-":
+        return negative(operand)
+    if name == "+" and operand[0] in ("int", "number"):
+        return operand
+    raise Unsupported(
+        f"The sign {name} with nothing before it is not supported here.",
+        hint="Leave the sign out.",
+        position=place(fields),
+    )
+
+
+def _pattern(node: Fields) -> Form:
+    """The pattern of LIKE, and the escape character where one is given."""
+    call = node.get("FuncCall")
+    if call is not None and names(call["funcname"]) == ("pg_catalog", "like_escape"):
+        return forms(call["args"])
+    return (form_of(node),)
+
+
+@reads("BoolExpr", "boolop", "args")
+def _boolean(fields: Fields) -> Form:
+    if fields["boolop"] == "NOT_EXPR":
+        return ("not", form_of(fields["args"][0]))
+    return joined(fields["boolop"].removesuffix("_EXPR").lower(), forms(fields["args"]))
+
+
+@reads("NullTest", "arg", "nulltesttype")
+def _null_test(fields: Fields) -> Form:
+    form = ("is", form_of(fields["arg"]), None)
+    return form if fields["nulltesttype"] == "IS_NULL" else ("not", form)
+
+
+@reads("BooleanTest", "arg", "booltesttype")
+def _truth_test(fields: Fields) -> Form:
+    negated, what = _TRUTHS[fields["booltesttype"]]
+    form = ("is", form_of(fields["arg"]), what)
+    return ("not", form) if negated else form
+
+
+@reads("CaseExpr", "arg", "args", "defresult")
+def _case(fields: Fields) -> Form:
+    return ("case", optional(fields, "arg"), forms(fields["args"]), optional(fields, "defresult"))
+
+
+@reads("CaseWhen", "expr", "result")
+def _when(fields: Fields) -> Form:
+    return (form_of(fields["expr"]), form_of(fields["result"]))
+
+
+@reads("CoalesceExpr", "args")
+def _coalesce(fields: Fields) -> Form:
+    return ("coalesce", *forms(fields["args"]))
+
+
+@reads("MinMaxExpr", "op", "args")
+def _extreme(fields: Fields) -> Form:
+    return (fields["op"].removeprefix("IS_").lower(), *forms(fields["args"]))
+
+
+@reads("GroupingFunc", "args")
+def _grouping(fields: Fields) -> Form:
+    return ("grouping", *forms(fields["args"]))
+
+
+@reads("RowExpr", "args", "row_format")
+def _row(fields: Fields) -> Form:
+    if fields["row_format"] != "COERCE_IMPLICIT_CAST":
+        raise Unsupported("ROW(...) is not supported.", position=place(fields))
+    return ("row", *[key_form(node) for node in fields["args"]])
+
+
+@reads("SubLink", "subLinkType", "testexpr", "subselect", "operName")
+def _subquery(fields: Fields) -> Form:
+    query = form_of(fields["subselect"])
+    match fields["subLinkType"]:
+        case "EXISTS_SUBLINK":
+            return ("exists", query)
+        case "EXPR_SUBLINK":
+            return ("scalar", query)
+        case "ANY_SUBLINK" if "operName" not in fields:
+            return ("in query", form_of(fields["testexpr"]), query)
+    raise Unsupported("ANY, ALL and ARRAY of a subquery are not supported.", position=place(fields))
+
+
+@reads("TypeCast", "arg", "typeName")
+def _cast(fields: Fields) -> Form:
+    argument, (type_, *modifiers) = form_of(fields["arg"]), read("TypeName", fields["typeName"])
+    if type_ == "interval" and argument[0] == "string":
+        unit = INTERVAL_FIELDS.get(modifiers[0]) if len(modifiers) == 1 else None
+        if not modifiers:
+            return interval(argument[1])
+        if unit is not None and argument[1].isdecimal():
+            return interval(f"{argument[1]} {unit}")
+    return ("cast", argument, type_, *modifiers)
+
+
+@reads("TypeName", "names", "typmods", "typemod")
+def _type(fields: Fields) -> Form:
+    *schema, name = names(fields["names"])
+    modifiers = forms(fields.get("typmods", ()))
+    if name not in TYPES or schema not in ([], ["pg_catalog"]):
+        raise Unsupported(
+            f"There is no cast to {'.'.join((*schema, name))}.",
+            hint="Cast to boolean, integer, bigint, numeric, double precision, text or date.",
+            position=place(fields),
+        )
+    if any(modifier[0] != "int" for modifier in modifiers):
+        raise unsupported("TypeName.typmods", fields)
+    return (name, *[modifier[1] for modifier in modifiers])
+
+
+@reads("FuncCall", *_PLAIN, *_MODIFIERS)
+def _call(fields: Fields) -> Form:
+    path = names(fields["funcname"])
+    if fields["funcformat"] == "COERCE_SQL_SYNTAX":
+        name = SYNTAX_CALLS.get(path[-1])
+    else:
+        name = CALLS.get(path[0]) if len(path) == 1 else None
+    if name is None:
+        raise _unknown_function(".".join(path), fields)
+    args = forms(fields.get("args", ()))
+    if name in UNIT_CALLS:
+        if not args or args[0][0] != "string":
+            raise Unsupported(
+                f"The first argument of {name} has to be a constant.",
+                hint="Write date_trunc('month', x) or EXTRACT(year FROM x).",
+                position=place(fields),
+            )
+        args = (("string", args[0][1].lower()), *args[1:])
+    if fields.keys().isdisjoint(_MODIFIERS):
+        return called(name, args)
+    return (
+        "aggregate",
+        name,
+        args,
+        fields.get("agg_star", False),
+        fields.get("agg_distinct", False),
+        fields.get("agg_within_group", False),
+        forms(fields.get("agg_order", ())),
+        optional(fields, "agg_filter"),
+        read("WindowDef", fields["over"]) if "over" in fields else None,
+    )
+
+
+@reads("WindowDef", "partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset")
+def _window(fields: Fields) -> Form:
+    return (
+        forms(fields.get("partitionClause", ())),
+        forms(fields.get("orderClause", ())),
+        fields.get("frameOptions", FRAME_DEFAULT) & ~FRAME_SPELLING,
+        optional(fields, "startOffset"),
+        optional(fields, "endOffset"),
+    )
+
+
+@reads("SQLValueFunction", "op", "typmod")
+def _value(fields: Fields) -> Form:
+    raise _unknown_function(fields["op"].removeprefix("SVFOP_").lower(), fields)
+
+
+def _unknown_function(name: str, fields: Fields) -> NoMechanism | UnknownFunction:
+    if name in OTHER_AGGREGATES:
+        return NoMechanism(
+            f"There is no private mechanism for {name}.",
+            hint="Use COUNT(*), COUNT(x), COUNT(DISTINCT the unit key), SUM(x) or AVG(x).",
+            position=place(fields),
+        )
+    return UnknownFunction(
+        f"There is no function {name} here.",
+        hint="docs/sql.md lists the functions that epsql answers.",
+        position=place(fields),
+    )

@@ -1,0 +1,159 @@
+"""SELECT, its clauses and FROM, as libpg_query's trees have them, as canonical forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from analyzer.agreement_postgres import (
+    Fields,
+    form_of,
+    forms,
+    key_form,
+    names,
+    optional,
+    place,
+    read,
+    reads,
+    unsupported,
+)
+from analyzer.agreement_words import Form, crossed
+from analyzer.refusals import UnknownFunction, Unsupported
+
+_ALL_OF_THEM = ("withClause", "sortClause", "limitCount", "limitOffset", "limitOption", "op")
+_OF_ONE = ("distinctClause", "targetList", "fromClause", "whereClause", "groupClause")
+_MATERIALIZED = {
+    "CTEMaterializeDefault": None,
+    "CTEMaterializeAlways": True,
+    "CTEMaterializeNever": False,
+}
+_DESCENDING = {"SORTBY_DEFAULT": False, "SORTBY_ASC": False, "SORTBY_DESC": True}
+_NULLS_FIRST = {"SORTBY_NULLS_FIRST": True, "SORTBY_NULLS_LAST": False}
+
+
+@reads("SelectStmt", *_ALL_OF_THEM, *_OF_ONE, "havingClause", "all", "larg", "rarg")
+def _select(fields: Fields) -> Form:
+    if fields["limitOption"] == "LIMIT_OPTION_WITH_TIES":
+        raise Unsupported("WITH TIES is not supported.")
+    tail = (
+        read("WithClause", fields["withClause"]) if "withClause" in fields else None,
+        forms(fields.get("sortClause", ())),
+        optional(fields, "limitCount"),
+        optional(fields, "limitOffset"),
+    )
+    operation = fields["op"]
+    if operation != "SETOP_NONE":
+        for name in fields.keys() & {*_OF_ONE, "havingClause"}:
+            raise unsupported(f"SelectStmt.{name}", fields)
+        return (
+            operation.removeprefix("SETOP_").lower(),
+            not fields.get("all", False),
+            read("SelectStmt", fields["larg"]),
+            read("SelectStmt", fields["rarg"]),
+            *tail,
+        )
+    return (
+        "select",
+        _distinct(fields.get("distinctClause")),
+        forms(fields.get("targetList", ())),
+        _from(fields.get("fromClause", ())),
+        optional(fields, "whereClause"),
+        tuple([key_form(node) for node in fields.get("groupClause", ())]),
+        optional(fields, "havingClause"),
+        *tail,
+    )
+
+
+@reads("WithClause", "ctes", "recursive")
+def _with(fields: Fields) -> Form:
+    return (fields.get("recursive", False), *forms(fields["ctes"]))
+
+
+@reads("CommonTableExpr", "ctename", "aliascolnames", "ctematerialized", "ctequery")
+def _cte(fields: Fields) -> Form:
+    return (
+        fields["ctename"],
+        names(fields.get("aliascolnames", ())),
+        _MATERIALIZED[fields["ctematerialized"]],
+        form_of(fields["ctequery"]),
+    )
+
+
+def _distinct(clause: list[Fields] | None) -> Form | None:
+    if clause is None:
+        return None
+    return () if clause == [{}] else forms(clause)
+
+
+@reads("ResTarget", "name", "val")
+def _target(fields: Fields) -> Form:
+    return (fields.get("name"), form_of(fields["val"]))
+
+
+@reads("SortBy", "node", "sortby_dir", "sortby_nulls", "useOp")
+def _sort(fields: Fields) -> Form:
+    descending = _DESCENDING.get(fields["sortby_dir"])
+    if descending is None or "useOp" in fields:
+        raise Unsupported("ORDER BY ... USING is not supported.", position=place(fields))
+    # PostgreSQL sorts NULL as larger than everything, unless told otherwise.
+    nulls_first = _NULLS_FIRST.get(fields["sortby_nulls"], descending)
+    return ("sort", key_form(fields["node"]), descending, nulls_first)
+
+
+@reads("GroupingSet", "kind", "content")
+def _grouping_set(fields: Fields) -> Form:
+    kind = fields["kind"].removeprefix("GROUPING_SET_").lower()
+    # An empty set and a row of no columns are written alike.
+    return (
+        ("row",)
+        if kind == "empty"
+        else (kind, *[key_form(node) for node in fields.get("content", ())])
+    )
+
+
+def _from(items: Iterable[Fields]) -> Form | None:
+    result: Form | None = None
+    for item in items:
+        result = form_of(item) if result is None else crossed(result, form_of(item))
+    return result
+
+
+@reads("RangeVar", "schemaname", "relname", "inh", "relpersistence", "alias")
+def _table(fields: Fields) -> Form:
+    if not fields.get("inh"):
+        raise Unsupported("FROM ONLY is not supported.", position=place(fields))
+    return ("table", fields.get("schemaname"), fields["relname"], *_alias(fields))
+
+
+@reads("RangeSubselect", "subquery", "alias", "lateral")
+def _subquery(fields: Fields) -> Form:
+    if fields.get("lateral"):
+        raise Unsupported("LATERAL is not supported.")
+    return ("subquery", form_of(fields["subquery"]), *_alias(fields))
+
+
+def _alias(fields: Fields) -> Form:
+    return read("Alias", fields["alias"]) if "alias" in fields else (None, ())
+
+
+@reads("Alias", "aliasname", "colnames")
+def _alias_names(fields: Fields) -> Form:
+    return (fields["aliasname"], names(fields.get("colnames", ())))
+
+
+@reads("JoinExpr", "jointype", "isNatural", "larg", "rarg", "quals", "usingClause")
+def _join(fields: Fields) -> Form:
+    if fields.get("isNatural"):
+        raise Unsupported("NATURAL JOIN is not supported.", hint="Write JOIN ... USING (column).")
+    return (
+        "join",
+        fields["jointype"].removeprefix("JOIN_").lower(),
+        form_of(fields["larg"]),
+        form_of(fields["rarg"]),
+        optional(fields, "quals"),
+        names(fields.get("usingClause", ())),
+    )
+
+
+@reads("RangeFunction", "lateral", "ordinality", "is_rowsfrom", "functions", "alias", "coldeflist")
+def _function(_: Fields) -> Form:
+    raise UnknownFunction("Functions in FROM are not supported.")

@@ -1,0 +1,233 @@
+"""What both translators share: the shape of a canonical form, and the names of calls and types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+Form = tuple[Any, ...]
+"""A canonical form: a tag, then forms, texts, numbers and flags. Equal forms mean the same."""
+
+CALLS: dict[str, str] = {
+    # Aggregates.
+    "avg": "avg",
+    "bool_and": "bool_and",
+    "bool_or": "bool_or",
+    "corr": "corr",
+    "count": "count",
+    "covar_pop": "covar_pop",
+    "covar_samp": "covar_samp",
+    "max": "max",
+    "min": "min",
+    "mode": "mode",
+    "percentile_cont": "percentile_cont",
+    "percentile_disc": "percentile_disc",
+    "regr_intercept": "regr_intercept",
+    "regr_slope": "regr_slope",
+    "stddev": "stddev",
+    "stddev_pop": "stddev_pop",
+    "stddev_samp": "stddev_samp",
+    "sum": "sum",
+    "var_pop": "var_pop",
+    "var_samp": "variance",
+    "variance": "variance",
+    # Windows.
+    "cume_dist": "cume_dist",
+    "dense_rank": "dense_rank",
+    "first_value": "first_value",
+    "lag": "lag",
+    "last_value": "last_value",
+    "lead": "lead",
+    "ntile": "ntile",
+    "percent_rank": "percent_rank",
+    "rank": "rank",
+    "row_number": "row_number",
+    # What epsql shows beside a noisy value.
+    "ci_high": "ci_high",
+    "ci_low": "ci_low",
+    "error_bar": "error_bar",
+    # One row.
+    "abs": "abs",
+    "btrim": "btrim",
+    "ceil": "ceil",
+    "ceiling": "ceil",
+    "char_length": "length",
+    "character_length": "length",
+    "concat": "concat",
+    "date_trunc": "date_trunc",
+    "div": "div",
+    "exp": "exp",
+    "floor": "floor",
+    "initcap": "initcap",
+    "isfinite": "isfinite",
+    "left": "left",
+    "length": "length",
+    "ln": "ln",
+    "log": "log",
+    "log10": "log",
+    "lower": "lower",
+    "ltrim": "ltrim",
+    "mod": "%",
+    "pow": "power",
+    "power": "power",
+    "replace": "replace",
+    "right": "right",
+    "round": "round",
+    "rtrim": "rtrim",
+    "sign": "sign",
+    "sqrt": "sqrt",
+    "starts_with": "starts_with",
+    "strpos": "strpos",
+    "substr": "substring",
+    "substring": "substring",
+    "trunc": "trunc",
+    "upper": "upper",
+    "width_bucket": "width_bucket",
+}
+"""Functions of PostgreSQL that both translators know, and one name for those that are the same."""
+
+SYNTAX_CALLS: dict[str, str] = {
+    "btrim": "btrim",
+    "extract": "extract",
+    "ltrim": "ltrim",
+    "position": "strpos",
+    "rtrim": "rtrim",
+    "substring": "substring",
+    "timezone": "timezone",
+}
+"""Functions that PostgreSQL's grammar itself calls, for forms such as TRIM(x) and EXTRACT."""
+
+UNIT_CALLS = frozenset({"date_trunc", "extract"})
+"""Functions whose first argument is the name of a unit, in any case."""
+
+OTHER_AGGREGATES = frozenset(
+    [
+        "any_value",
+        "array_agg",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
+        "every",
+        "json_agg",
+        "json_object_agg",
+        "jsonb_agg",
+        "jsonb_object_agg",
+        "median",
+        "range_agg",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_count",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "regr_sxx",
+        "regr_sxy",
+        "regr_syy",
+        "string_agg",
+        "xmlagg",
+    ]
+)
+"""Aggregates that are refused by name: they have no mechanism, and no translation."""
+
+OPERATORS = frozenset({"+", "-", "*", "/", "%", "<", ">", "=", "<=", ">=", "<>", "||"})
+
+TYPES = frozenset(
+    [
+        "bool",
+        "bpchar",
+        "date",
+        "float4",
+        "float8",
+        "int2",
+        "int4",
+        "int8",
+        "interval",
+        "numeric",
+        "text",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "uuid",
+        "varchar",
+    ]
+)
+"""Types by the names that PostgreSQL's grammar turns their spellings into."""
+
+FRAME_UNITS = {"RANGE": 0x2, "ROWS": 0x4, "GROUPS": 0x8}
+FRAME_BOUNDS = {
+    ("UNBOUNDED", "PRECEDING"): (0x20, 0x40),
+    ("UNBOUNDED", "FOLLOWING"): (0x80, 0x100),
+    ("CURRENT ROW", ""): (0x200, 0x400),
+    ("", "PRECEDING"): (0x800, 0x1000),
+    ("", "FOLLOWING"): (0x2000, 0x4000),
+}
+FRAME_EXCLUDES = {"CURRENT ROW": 0x8000, "GROUP": 0x10000, "TIES": 0x20000, "NO OTHERS": 0}
+FRAME_DEFAULT = 0x2 | 0x20 | 0x400
+"""PostgreSQL's bits of a window frame (nodes/parsenodes.h): RANGE UNBOUNDED PRECEDING."""
+FRAME_SPELLING = 0x1 | 0x10
+"""Bits that say how a frame was written (given at all, with BETWEEN), not what it is."""
+
+MOST_INT = 2**31 - 1
+"""The largest whole number that PostgreSQL's scanner calls an integer."""
+
+INTERVAL_FIELDS = {
+    1 << 1: "month",
+    1 << 2: "year",
+    1 << 3: "day",
+    1 << 10: "hour",
+    1 << 11: "minute",
+    1 << 12: "second",
+}
+"""PostgreSQL's type modifiers for INTERVAL '1' DAY and its like (utils/timestamp.h)."""
+
+_ONE_FIELD = re.compile(r"\s*([+-]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*")
+
+
+def interval(text: str) -> Form:
+    """An interval's text, with one number and one unit spelled one way."""
+    match = _ONE_FIELD.fullmatch(text)
+    if match is not None:
+        text = f"{match[1]} {match[2].lower().removesuffix('s')}"
+    return ("cast", ("string", text), "interval")
+
+
+def number(text: str) -> Form:
+    """A number that is no int4, by its text: 1.50 and 1.5 differ in scale."""
+    sign = "-" if text.startswith("-") else ""
+    digits = text.removeprefix("-")
+    return ("number", f"{sign}0{digits}" if digits.startswith(".") else text)
+
+
+def negative(form: Form) -> Form:
+    """Unary minus; PostgreSQL's grammar computes it where the operand is a constant."""
+    if form[0] == "int":
+        return ("int", -form[1])
+    if form[0] == "number":
+        text: str = form[1]
+        return ("number", text[1:] if text.startswith("-") else f"-{text}")
+    return ("negative", form)
+
+
+def called(name: str, args: Form) -> Form:
+    """A call without anything after it. ``mod`` is the operator, and base 10 is log's default."""
+    if name == "log" and len(args) == 2 and args[0] == ("int", 10):
+        args = args[1:]
+    return (name, *args) if name in OPERATORS else ("call", name, *args)
+
+
+def joined(kind: str, parts: Iterable[Form]) -> Form:
+    """AND or OR of all parts: both are associative, so nesting of the same one says nothing."""
+    flat: list[Form] = []
+    for part in parts:
+        flat.extend(part[1:] if part[0] == kind else (part,))
+    return (kind, *flat)
+
+
+def crossed(left: Form, right: Form) -> Form:
+    """``left, right`` of a FROM. A comma is a cross join that binds less tightly than JOIN; from
+    left to right it says the same, unless a join in ``right`` pads rows of its left side."""
+    if right[0] == "join" and right[1] in ("inner", "left"):
+        kind, first, *rest = right[1:]
+        return ("join", kind, crossed(left, first), *rest)
+    return ("join", "inner", left, right, None, ())

@@ -1,0 +1,42 @@
+"""Reading sqlglot's syntax trees without skipping anything."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from analyzer.refusals import Unsupported
+
+
+def given(node: exp.Expression) -> dict[str, object]:
+    """The arguments of a syntax node that say something: not None, not False, not empty."""
+    return {
+        name: value
+        for name, value in node.args.items()
+        if value is not None and value is not False and value != []
+    }
+
+
+def only(node: exp.Expression, *allowed: str) -> None:
+    """Refuse a node that has an argument we do not know. Unknown syntax is never skipped.
+
+    Raises:
+        Unsupported: an argument outside ``allowed`` is set.
+    """
+    for name in given(node):
+        if name not in allowed:
+            raise Unsupported(
+                f"This form of {spoken(node)} is not supported.",
+                detail=f"The part that epsql does not know is called '{name.strip('_')}'.",
+                position=position_of(node),
+            )
+
+
+def position_of(node: exp.Expression) -> int | None:
+    """1-based offset of the first token of ``node`` that the parser kept a place for."""
+    starts = [int(found.meta["start"]) for found in node.walk() if "start" in found.meta]
+    return min(starts) + 1 if starts else None
+
+
+def spoken(node: exp.Expression) -> str:
+    """A syntax node's name for a sentence: ``Select`` is SELECT, ``NullSafeEQ`` is NULLSAFEEQ."""
+    return type(node).__name__.upper()
