@@ -117,7 +117,7 @@ def _shift(bind: Bind, node: exp.Expression) -> Expr:
         subject, interval = interval, subject
     if not isinstance(interval, exp.Interval) or isinstance(subject, exp.Interval):
         raise Unsupported("Intervals are added to a date or timestamp, or taken from one.")
-    only(interval, "this", "unit")
+    only(interval, "this", "unit", "fraction_in_string")
     value, unit = interval.this, interval.args.get("unit")
     if not isinstance(value, exp.Literal) or (unit is not None and not isinstance(unit, exp.Var)):
         raise Unsupported("An interval is written INTERVAL '1 day'.")
@@ -211,6 +211,10 @@ def refuse_function(node: exp.Expression, name: str) -> NoReturn:
     """
     if isinstance(node, _NOW) or name in _CLOCKS:
         raise refuse_now()
+    if isinstance(node, exp.Interval):
+        raise Unsupported("An interval cannot stand here.", hint=_INSTEAD[exp.Interval])
+    if isinstance(node, exp.SimilarTo):
+        name = "SIMILAR TO"
     hint = _INSTEAD.get(type(node), "docs/sql.md lists the functions that epsql answers.")
     if isinstance(node, _PATTERNS):
         hint = "Use LIKE, starts_with or strpos; some patterns take very long on some rows."

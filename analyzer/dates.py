@@ -25,7 +25,7 @@ def days(value: date) -> Fraction:
 
 DATES = Interval(days(date.min), days(date.max))
 """Where dates are moved before anything is computed with them (attacks.md, section 5)."""
-TIMES = Interval(DATES.lower, days(datetime.max))
+TIMES = Interval(DATES.lower, days(date.max) + END_OF_DAY)
 
 
 def moment(value: Fraction) -> datetime:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+<<<<<<< work
+from analyzer.expressions import Aggregate, Call, Constant, Expr, Ref
+=======
 from analyzer.expressions import Aggregate, Constant, Exists, Expr, Ref, Within
+>>>>>>> mine
 
 
 def describe(expression: Expr) -> str:
@@ -27,8 +31,23 @@ def describe(expression: Expr) -> str:
             f"when {a} then {b}" for a, b in zip(parts[:-1:2], parts[1:-1:2], strict=True)
         )
         return f"case {whens} else {parts[-1]} end"
+    if name.startswith("cast"):
+        target = f"numeric({expression.detail})" if name == "cast digits" else expression.detail
+        return f"cast({parts[0]} as {target})"
+    if name.startswith(("date ", "time ")):
+        more = f" {name[5]} "
+        return more.join(parts) if len(parts) > 1 else f"{parts[0]}{more}{expression.detail}"
+    if name == "extract":
+        return f"extract({expression.detail} from {parts[0]})"
+    if name == "at time zone":
+        return f"{parts[0]} at time zone {expression.detail}"
     if not name[0].isalpha() or name in ("and", "or", "like", "ilike") or "DISTINCT" in name:
         return f" {name.lower()} ".join(parts)
     if name.startswith("is "):
         return f"{parts[0]} {name}"
-    return f"{name}({', '.join(parts)})"
+    return f"{name}({', '.join([*parts, *_static(expression)])})"
+
+
+def _static(call: Call) -> list[str]:
+    """Constant arguments that a call keeps beside its others; a rounding to 0 digits has none."""
+    return [] if call.detail in ("", "0") else call.detail.replace(",", "").split()

@@ -8,6 +8,7 @@ from functools import reduce
 
 from analyzer import ranges
 from analyzer.catalog import Scalar
+from analyzer.domains import inputs_of
 from analyzer.expressions import Call, Computed, Constant, Domain, Expr, Facts, Interval
 from analyzer.functions.base import Function, arity, as_type, coerce, merged, widest
 from analyzer.functions.comparison import comparable
@@ -142,7 +143,10 @@ def _nullif(name: str, args: Sequence[Expr]) -> Call:
             stored = ranges.carrier(ranges.INT4, stored, b.facts.stored)
         if a.facts.stored is Type.FLOAT8 and stored is Type.NUMERIC:
             physical = ranges.LIMIT
-    domain = None if isinstance(a.facts.domain, Computed) else a.facts.domain
+    # Where the inputs have lists, the values are worked out from those: without the one left out.
+    domain = a.facts.domain
+    if isinstance(domain, Computed) or None not in (inputs_of(a), inputs_of(b)):
+        domain = None
     facts = merged(
         [a, b],
         stored,

@@ -90,13 +90,16 @@ def _logarithm(name: str, args: Sequence[Expr]) -> Call:
         base, detail = _base(typed[0])
     elif name == "log":
         base = 10.0
-    room = Interval(_LEAST, _MOST)
+    step = a.facts.tick if a.facts.on_grid else None
+    # Of declared values on a grid, one step is the least that is more than nothing.
+    rooms = (Interval(_LEAST, _MOST), Interval(max(step or _LEAST, _LEAST), _MOST))
 
     def log(x: float) -> float:
         return math.log(x) / math.log(base)
 
     physical, declared = (
-        _image_either_way(log, ranges.moved(i, room)) for i in (_operand_range(a), a.facts.declared)
+        _image_either_way(log, ranges.moved(interval, room))
+        for interval, room in zip((_operand_range(a), a.facts.declared), rooms, strict=True)
     )
     facts = merged([a], Type.NUMERIC, physical=physical, declared=declared)
     type_ = Type.NUMERIC if detail else _floating([a.type])
