@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from fractions import Fraction
 
 from accountant.losses import Loss
@@ -37,8 +38,9 @@ from analyzer.measures import (
 from analyzer.noisy_values import quantile, value_of
 from analyzer.parse import parse
 from analyzer.plan import Draw, OutputColumn, PrivatePlan, Quantile, QueryOptions, Statement
-from analyzer.refusals import BadArgument, PrivateKeys
+from analyzer.refusals import BadArgument, PrivateKeys, WrongType
 from analyzer.relation import Query
+from analyzer.stages import Stage, aggregates_of, expressions
 from analyzer.types import Type
 from mechanisms.calibration import (
     Calibration,
@@ -106,11 +108,7 @@ def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
 
 
 def _aggregates(query: Query) -> list[Aggregate]:
-    expressions: list[Expr] = [e for _, e in query.outputs]
-    expressions += [key.expression for key in query.order]
-    if query.having is not None:
-        expressions.append(query.having)
-    found = [e for expression in expressions for e in walk(expression)]
+    found = [e for stage in query.stages for one in expressions(stage) for e in walk(one)]
     return list(dict.fromkeys(e for e in found if isinstance(e, Aggregate)))
 
 
@@ -203,8 +201,11 @@ def _plan(
         for cell in draw.cells
     }
     exact, parts = exact_statement(query, keys, bounds, measures, dict(catalog.tables))
-    finish = finish_statement(query, key_types, Cells(bars, len(quantiles)), values)
-    columns = tuple(_column(name, e, index) for name, e in query.outputs)
+    last, used = query.stages[-1], aggregates_of(query.stages)
+    noisy = [bool(u) and e.type.is_number for (_, e), u in zip(last.outputs, used, strict=True)]
+    cells = Cells(bars, len(quantiles))
+    finish = finish_statement(query.stages, noisy, key_types, cells, values)
+    columns = tuple(_column(last, i, used[i], index) for i in range(len(used)))
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
@@ -229,9 +230,17 @@ def _key_type(key: Expr) -> Type:
     return Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
 
 
-def _column(name: str, expression: Expr, of: dict[Aggregate, list[int]]) -> OutputColumn:
-    used = sorted({i for e in walk(expression) if isinstance(e, Aggregate) for i in of[e]})
-    return OutputColumn(name, expression.type, bool(used), tuple(used))
+def _column(
+    last: Stage, output: int, used: AbstractSet[Aggregate], of: dict[Aggregate, list[int]]
+) -> OutputColumn:
+    (name, expression), companion = last.outputs[output], last.companions[output]
+    draws = tuple(sorted({i for aggregate in used for i in of[aggregate]}))
+    type_ = expression.type
+    if companion is not None and not (draws and type_.is_number):
+        raise WrongType(f"{companion} takes a noisy number.", hint="Keys and constants are exact.")
+    if companion == "error_bar":
+        type_ = Type.INT8 if type_.is_integer else Type.FLOAT8
+    return OutputColumn(name, type_, bool(draws) and companion is None, draws)
 
 
 def _notices(

@@ -9,6 +9,7 @@ from fractions import Fraction
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
+from analyzer.bind_windows import Calls
 from analyzer.expressions import Aggregate, Constant, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
@@ -53,13 +54,20 @@ class GroupBinder(ExpressionBinder):
         keys: Sequence[Expr],
         key_refs: Sequence[Expr],
         sets: Sequence[int],
+        calls: Calls,
     ) -> None:
-        """``sets``: the grouping sets by their GROUPING numbers."""
+        """``sets``: the grouping sets by their GROUPING numbers. ``calls`` collects windows."""
         super().__init__(rows.scope, rows.parameters, "this place")
         self.rows = rows
         self.keys = keys
         self.key_refs = key_refs
         self.sets = sets
+        self.calls = calls
+
+    def _bind(self, node: exp.Expression) -> Expr:
+        if isinstance(node, exp.Window):
+            return self.calls.window(self, node)
+        return super()._bind(node)
 
     def bind(self, node: exp.Expression) -> Expr:
         if self.keys and not isinstance(node, exp.Literal) and not _has_aggregate(node):
@@ -244,4 +252,4 @@ def _aggregate(
 
 
 def _has_aggregate(node: exp.Expression) -> bool:
-    return node.find(exp.AggFunc, exp.Filter, *AGGREGATES) is not None
+    return node.find(exp.AggFunc, exp.Filter, exp.Window, *AGGREGATES) is not None

@@ -1,101 +1,162 @@
-"""From noisy cells to the answer: select list, HAVING, ORDER BY and LIMIT, in SQL over noisy
-values.
+"""From noisy cells to the answer, in SQL over noisy values only.
 
-PostgreSQL computes it, so arithmetic, NULLs and sorting are its own; only noisy values go in. Each
-group comes in variants: variant 0 is the answer, and for every cell two more have that cell moved
-up (odd) and down (even) by its error bar. How far the outputs move gives their error bars.
+PostgreSQL computes it, so arithmetic, NULLs, windows and sorting are its own. Error bars come of
+variants (see ``analyzer.finish_variants``): an output's bar is how far its value moves when each
+noisy cell moves by its own error bar, independent of the others, so that the moves add in squares.
+That is propagation of errors to first order: exact for sums and differences, good for smooth
+functions where noise is small beside the values, and a guess where it is not. Which rows there are,
+and which groups they make, is decided on the answer alone and has no error bar.
+
+What is rounded at the end moves by less than a step or not at all, so its bar is that of the value
+before, and the most that the rounding itself moves it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from fractions import Fraction
 
-from analyzer.expressions import Aggregate, Call, Expr
+from analyzer.expressions import Call, Expr, Ref
+from analyzer.finish_stages import StagePrinter, distinct_rows, limits, sorting
+from analyzer.finish_variants import Cells, noisy_groups
+from analyzer.measures import decimal
 from analyzer.plan import Statement
-from analyzer.printing import Printer
-from analyzer.relation import Query, SortKey
+from analyzer.stages import Stage, aliased
 from analyzer.types import Type
 
-
-def replaced(expression: Expr, values: Mapping[Expr, Expr]) -> Expr:
-    """``expression`` with every aggregate in place of its noisy value."""
-    if isinstance(expression, Aggregate):
-        return values[expression]
-    if isinstance(expression, Call):
-        return replace(expression, args=tuple(replaced(a, values) for a in expression.args))
-    return expression
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """The noisy columns of a group."""
-
-    bars: Mapping[int, int]
-    """The cells that are columns of their own, and their error bars in grid steps."""
-    quantiles: int
-    """How many quantiles come with each group, each with its value moved up and down."""
+_FAR = "CAST(1e100 AS numeric)"
+"""Moves as far as this, and what is no number, have no error bar."""
 
 
 def finish_statement(
-    query: Query, key_types: Sequence[Type], cells: Cells, values: Mapping[Expr, Expr]
+    stages: Sequence[Stage],
+    noisy: Sequence[bool],
+    key_types: Sequence[Type],
+    cells: Cells,
+    values: Mapping[Expr, Expr],
 ) -> Statement:
-    """The SQL over noisy rows."""
-    printer = Printer({}, first_parameter=2)
-    outputs = [printer.expression(replaced(e, values)) for _, e in query.outputs]
-    columns = [f"{text} AS o{i}" for i, text in enumerate(outputs)]
-    order = []
-    for i, key in enumerate(query.order):
-        columns.append(f"{printer.expression(replaced(key.expression, values))} AS s{i}")
-        order.append(_sort(i, key))
-    kept = "v = 0"
-    if query.having is not None:
-        columns.append(f"{printer.expression(replaced(query.having, values))} AS kept")
-        kept += " AND kept"
-    limit = "" if query.limit is None else f" LIMIT {query.limit}"
-    offset = f" OFFSET {query.offset}" if query.offset else ""
-    listed = "".join(f", outputs.o{i}" for i in range(len(outputs)))
-    text = f"""WITH noisy AS (
-{_noisy(key_types, cells)}
-), outputs AS (
-SELECT noisy.r, noisy.v, {", ".join(columns)} FROM noisy
-), places AS (
-SELECT r, row_number() OVER (ORDER BY {", ".join([*order, "r"])}) AS place FROM outputs WHERE {kept}
-ORDER BY place{limit}{offset}
-)
-SELECT places.place, outputs.v{listed}
-FROM places JOIN outputs ON (outputs.r = places.r) ORDER BY places.place, outputs.v"""
-    return Statement(text, tuple(printer.parameters))
+    """The SQL over noisy rows: place, outputs and error bars (NULL where there is none).
+
+    Args:
+        stages: what is computed; the last one is the answer.
+        noisy: for each output of the last stage, whether it is a noisy number.
+        key_types: types of the group keys.
+        cells: the noisy columns of a group.
+        values: what the aggregates are in terms of those columns.
+    """
+    crossed = any(stage.crosses for stage in stages)
+    printer = StagePrinter(values)
+    printer.texts += noisy_groups(key_types, cells, crossed=crossed)
+    *before, last = stages
+    for index, stage in enumerate(before):
+        printer.stage(index, stage)
+        printer.cut(index, stage)
+    end = len(before)
+    unrounded = {i: _unrounded(e, stages) for i, (_, e) in enumerate(last.outputs) if noisy[i]}
+    more = [e for i, (e, _) in unrounded.items() if e != last.outputs[i][1]]
+    printer.stage(end, last, more)
+    moved: dict[int, tuple[str, Fraction]] = {}
+    for i, (expression, step) in unrounded.items():
+        changed = expression != last.outputs[i][1]
+        moved[i] = (f"m{more.index(expression)}" if changed else f"o{i}", step)
+    tables = ",\n".join([*printer.texts, *_bars(end, last, moved, crossed=crossed)])
+    return Statement(f"WITH {tables}\n{_answer(last)}", tuple(printer.parameters))
 
 
-def _sort(index: int, key: SortKey) -> str:
-    direction = "DESC" if key.descending else "ASC"
-    return f"s{index} {direction} NULLS {'FIRST' if key.nulls_first else 'LAST'}"
+def _unrounded(expression: Expr, stages: Sequence[Stage]) -> tuple[Expr, Fraction]:
+    """The value before the last rounding, and the most by which that moved it."""
+    step = Fraction(0)
+    while isinstance(expression, Call):
+        rounded = _rounding(expression)
+        if rounded is None:
+            break
+        step += rounded
+        expression = expression.args[0]
+    return expression, step + _rounded_before(expression, stages)
 
 
-def _noisy(key_types: Sequence[Type], cells: Cells) -> str:
-    """The groups as they came, each once for every variant."""
-    names = [f"k{i} {t.value}" for i, t in enumerate(key_types)]
-    names += [f"c{i} numeric" for i in cells.bars]
-    names += [f"q{i}{way} numeric" for i in range(cells.quantiles) for way in ("", "u", "d")]
-    variants = [[0] * len(cells.bars)]
-    for i, bar in enumerate(cells.bars.values()):
-        variants += [
-            [step if j == i else 0 for j in range(len(cells.bars))] for step in (bar, -bar)
-        ]
-    first = len(variants)
-    variants += [[0] * len(cells.bars)] * (2 * cells.quantiles)
-    rows = ", ".join(f"({', '.join(map(str, [v, *steps]))})" for v, steps in enumerate(variants))
-    columns = ["j.r", "s.v", *(f"j.k{i}" for i in range(len(key_types)))]
-    columns += [f"(j.c{i} + s.c{i}) AS c{i}" for i in cells.bars]
-    columns += [
-        f"CASE s.v WHEN {first + 2 * i} THEN j.q{i}u WHEN {first + 2 * i + 1} THEN j.q{i}d"
-        f" ELSE j.q{i} END AS q{i}"
-        for i in range(cells.quantiles)
-    ]
-    listed = ", ".join(["v", *(f"c{i}" for i in cells.bars)])
+def _rounding(call: Call) -> Fraction | None:
+    """How far a call that only rounds its first argument can move it; None for all others."""
+    if call.function in ("round", "trunc", "ceil", "floor"):
+        step = Fraction(10) ** -int(call.detail)
+        return step / 2 if call.function == "round" else step
+    numbers = call.type.is_integer and call.args[0].type.is_number
+    if call.function == "cast" and numbers and not call.args[0].type.is_integer:
+        return Fraction(1, 2)
+    return None
+
+
+def _rounded_before(expression: Expr, stages: Sequence[Stage]) -> Fraction:
+    """The same for a column that an earlier stage rounded."""
+    if isinstance(expression, Ref):
+        for stage in stages:
+            for item in aliased(stage.source):
+                if item.alias == expression.alias and item.stage is not None:
+                    inner = stages[item.stage].outputs[int(expression.name[1:])][1]
+                    return _unrounded(inner, stages)[1]
+    return Fraction(0)
+
+
+def _bars(
+    index: int, stage: Stage, moved: Mapping[int, tuple[str, Fraction]], *, crossed: bool
+) -> list[str]:
+    """How far each output moves, pair by pair and in all; then what is shown of each row."""
+    moves, squares = ["q.r"], ["m.r"]
+    for i, (column, _) in moved.items():
+        # NaN is larger than all numbers here.
+        step = (
+            f"max(numeric_smaller(abs(CAST(q.{column} AS numeric) - CAST(b.{column} AS numeric)),"
+            f" {_FAR}))"
+        )
+        known = f"(count(q.{column}) = 2) AND ({step} < {_FAR})"
+        moves.append(f"CASE WHEN {known} THEN CAST({step} AS double precision) END AS b{i}")
+        total = f"{'avg' if crossed else 'sum'}(m.b{i} * m.b{i})"
+        known = f"count(m.b{i}) = count(*)"
+        squares.append(f"CASE WHEN {known} THEN CAST(sqrt({total}) AS numeric) END AS b{i}")
+    rows = f"o{index} AS b"
+    if stage.distinct:
+        rows = f"{distinct_rows(index, stage)} JOIN {rows} ON (b.r = d.r)"
+    found = []
+    if moved:
+        pairs = f"o{index} AS q JOIN o{index} AS b ON (b.r = q.r) AND (b.v = 0) WHERE (q.v > 0)"
+        each = f"SELECT {', '.join(moves)} FROM {pairs} GROUP BY q.r, (q.v + 1) / 2"
+        every = f"SELECT {', '.join(squares)} FROM moves AS m GROUP BY m.r"
+        found = [f"moves AS (\n{each}\n)", f"bars AS (\n{every}\n)"]
+        rows += " LEFT JOIN bars AS m ON (m.r = b.r)"
+    columns, bars = [], []
+    for i, (_, expression) in enumerate(stage.outputs):
+        text, companion = f"b.o{i}", stage.companions[i]
+        bar = _bar(i, expression.type, moved[i][1]) if i in moved else "CAST(NULL AS numeric)"
+        if companion is not None:
+            sign = "-" if companion == "ci_low" else "+"
+            text = bar if companion == "error_bar" else f"(CAST({text} AS numeric) {sign} {bar})"
+            bar = "CAST(NULL AS numeric)"
+        columns.append(f"{text} AS o{i}")
+        bars.append(f"{bar} AS b{i}")
+    keys = [f"b.s{i}" for i, key in enumerate(stage.order) if key.output is None]
+    listed = ", ".join(["b.r", *columns, *bars, *keys])
+    return [*found, f"shown AS (\nSELECT {listed} FROM {rows} WHERE (b.v = 0)\n)"]
+
+
+def _bar(index: int, type_: Type, step: Fraction) -> str:
+    """An error bar as it is shown: whole for integers, rounded up; else six digits."""
+    bar = f"m.b{index}"
+    if step:
+        bar = f"({bar} + {decimal(step):f})"
+    if type_.is_integer:
+        return f"ceil({bar})"
+    digits = f"5 - CAST(floor(log({bar})) AS integer)"
+    return f"CASE WHEN {bar} > 0 THEN round({bar}, {digits}) ELSE {bar} END"
+
+
+def _answer(stage: Stage) -> str:
+    order = ", ".join([*sorting(stage.order, "a"), "a.r"])
+    count = range(len(stage.outputs))
+    listed = ", ".join([*(f"a.o{i}" for i in count), *(f"a.b{i}" for i in count)])
     return (
-        f"SELECT {', '.join(columns)}\n"
-        f"FROM jsonb_to_recordset(CAST($1 AS jsonb)) AS j ({', '.join(['r integer', *names])})\n"
-        f"CROSS JOIN (VALUES {rows}) AS s ({listed})"
+        f"SELECT row_number() OVER (ORDER BY {order}) AS place, {listed} FROM shown AS a"
+        f"\nORDER BY place{limits(stage)}"
     )
+
+
+__all__ = ["Cells", "finish_statement"]

@@ -60,7 +60,7 @@ class OutputColumn:
     name: str
     type: Type
     noisy: bool
-    """False for group keys and constants: they carry no error bar."""
+    """False for what carries no error bar: group keys, constants, and error bars themselves."""
     draws: tuple[int, ...]
     """The draws that this number is computed from."""
 
@@ -122,8 +122,8 @@ class PrivatePlan:
     quantiles: tuple[Quantile, ...]
     finish: Statement
     """Runs on noisy values only: ``$1`` is a JSON array of ``{"r": row number, "k0": .., "c0":
-    ..}``. Gives ``place, variant, output 0, ...`` ordered by both; variant 0 is the answer, the
-    others the answer with one noisy cell moved by its error bar up (odd) or down (even)."""
+    ..}``, numbered from 0. Gives ``place, output 0, ..., error bar 0, ...`` in the order of places;
+    an error bar is NULL where an output is exact or no number."""
     columns: tuple[OutputColumn, ...]
     events: tuple[Event, ...]
     loss: Loss

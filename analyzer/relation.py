@@ -6,8 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analyzer.catalog import Table
+<<<<<<< work
+from analyzer.expressions import Call, Expr, Ref
+from analyzer.stages import Stage
+=======
 from analyzer.expressions import Call, Expr, Facts, Ref
 from analyzer.types import Type
+>>>>>>> mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +107,19 @@ Relation = Scan | Derived | Grouped | Union | Join
 
 
 @dataclass(frozen=True, slots=True)
-class SortKey:
-    expression: Expr
-    descending: bool
-    nulls_first: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
     """One aggregation over protected rows, resolved and typed.
 
-    ``outputs``, ``having`` and ``order`` read group keys as columns ``k0, k1, ...`` of the relation
-    ``noisy``, and contain :class:`~analyzer.expressions.Aggregate` nodes.
+    The first of the ``stages`` reads group keys as columns ``k0, k1, ...`` of the relation
+    ``noisy``, and contains :class:`~analyzer.expressions.Aggregate` nodes.
     """
 
     source: Relation
     owned: Ownership
     where: Expr | None
     keys: tuple[Expr, ...]
-    outputs: tuple[tuple[str, Expr], ...]
-    having: Expr | None
-    order: tuple[SortKey, ...]
-    limit: int | None
-    offset: int
+    stages: tuple[Stage, ...]
+    """What is computed from the noisy groups; the last one is the answer."""
     sets: tuple[int, ...] = (0,)
     """Grouping sets by their GROUPING numbers, the last key in the lowest bit; (0,) is plain."""
 

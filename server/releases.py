@@ -132,36 +132,21 @@ def _columns(plan: PrivatePlan, cells: Sequence[int]) -> dict[str, Any]:
 
 
 def answer(plan: PrivatePlan, finished: Sequence[Sequence[Any]]) -> Answer:
-    """The answer from the rows of ``plan.finish``: place, variant, outputs, in that order."""
-    groups: dict[int, list[Sequence[Any]]] = {}
-    for row in finished:
-        groups.setdefault(row[0], []).append(row[2:])
+    """The answer from the rows of ``plan.finish``: place, outputs, error bars, in that order."""
+    count = len(plan.columns)
     rows, bars = [], []
-    for variants in groups.values():
-        base, moved = variants[0], variants[1:]
-        rows.append(tuple(_cell(v, c.type) for v, c in zip(base, plan.columns, strict=True)))
-        bars.append(tuple(_bar(i, c, base, moved) for i, c in enumerate(plan.columns)))
+    for _, *cells in finished:
+        shown = zip(cells[:count], plan.columns, strict=True)
+        rows.append(tuple(_cell(value, column.type) for value, column in shown))
+        own = zip(cells[count:], plan.columns, strict=True)
+        bars.append(tuple(_bar(value, column) for value, column in own))
     return Answer(plan.columns, tuple(rows), tuple(bars), _mechanisms(plan), plan.notices)
 
 
-def _bar(
-    index: int, column: OutputColumn, base: Sequence[Any], moved: Sequence[Sequence[Any]]
-) -> int | float | None:
-    """How far an output moves when its cells move by their error bars, independent of each other.
-
-    To first order the moves add in squares (propagation of errors). Exact for a single cell.
-    """
-    if not column.noisy or not column.type.is_number:
+def _bar(value: Decimal | None, column: OutputColumn) -> int | float | None:
+    if value is None or not value.is_finite():
         return None
-    squares = 0.0
-    for up, down in zip(moved[::2], moved[1::2], strict=True):
-        values = (base[index], up[index], down[index])
-        if any(value is None or not math.isfinite(value) for value in values):
-            return None
-        step = max(abs(up[index] - base[index]), abs(down[index] - base[index]))
-        squares += float(step) ** 2
-    bar = math.sqrt(squares)
-    return math.ceil(bar) if column.type.is_integer else float(f"{bar:.6g}")
+    return int(value) if column.type.is_integer else float(value)
 
 
 def _cell(value: Any, type_: Type) -> Cell:

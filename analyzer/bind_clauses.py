@@ -1,0 +1,174 @@
+"""What every SELECT has, over protected and over noisy rows: its items, names, order and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
+from analyzer.expressions import Expr
+from analyzer.functions.base import coerce
+from analyzer.parse import only, position_of
+from analyzer.refusals import BadArgument, Unsupported, WrongGrouping, WrongType
+from analyzer.scope import Scope, name_of
+from analyzer.stages import COMPANIONS, SortKey
+from analyzer.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of the select list."""
+
+    name: str
+    node: exp.Expression
+    companion: str | None = None
+    """What is shown of ``node``: one of :data:`COMPANIONS`, or the value itself."""
+    bound: Expr | None = None
+    """The column, where the item comes of a star."""
+
+
+def items_of(tree: exp.Select) -> list[Item]:
+    return [_item(node) for node in tree.expressions]
+
+
+def _item(node: exp.Expression) -> Item:
+    name, what = output_name(node), inner(node)
+    while isinstance(what, exp.Paren):
+        what = what.this
+    if isinstance(what, exp.Anonymous) and str(what.this).lower() in COMPANIONS:
+        function = str(what.this).lower()
+        if len(what.expressions) != 1:
+            raise WrongType(f"{function} takes one argument.", position=position_of(node))
+        return Item(name, what.expressions[0], function)
+    return Item(name, inner(node))
+
+
+def inner(node: exp.Expression) -> exp.Expression:
+    return node.this if isinstance(node, exp.Alias) else node
+
+
+def output_name(node: exp.Expression) -> str:
+    """The name that PostgreSQL gives a column of the result."""
+    if isinstance(node, exp.Alias):
+        return name_of(node.args["alias"])
+    if isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
+        return name_of(node.this)
+    if isinstance(node, exp.Filter | exp.Paren | exp.Window):
+        return output_name(node.this)
+    if isinstance(node, exp.Cast):
+        name = output_name(node.this)
+        return name if name != "?column?" else str(node.args["to"].sql("postgres")).lower()
+    if isinstance(node, exp.Case):
+        return "case"
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).lower()
+    if isinstance(node, exp.Func) and not isinstance(node, exp.Binary | exp.Connector):
+        return type(node).sql_name().lower()
+    return "?column?"
+
+
+def is_star(node: exp.Expression) -> bool:
+    return isinstance(node, exp.Star) or (
+        isinstance(node, exp.Column) and isinstance(node.this, exp.Star)
+    )
+
+
+def aggregates(node: exp.Expression) -> bool:
+    """Whether there is an aggregate in an expression; the function of a window is none."""
+    return any(not _windowed(found) for found in node.find_all(exp.AggFunc, *AGGREGATES))
+
+
+def _windowed(node: exp.Expr) -> bool:
+    parent = node.parent
+    if isinstance(parent, exp.Filter | exp.WithinGroup) and parent.this is node:
+        return _windowed(parent)
+    return isinstance(parent, exp.Window) and parent.this is node
+
+
+def key_node(node: exp.Expression, items: Sequence[Item], scope: Scope) -> exp.Expression:
+    """GROUP BY's rule: a number is an ordinal; a bare name is a column first, then an alias."""
+    if isinstance(node, exp.Literal):
+        return items[ordinal(node, items)].node
+    if isinstance(node, exp.Column) and not node.args.get("table"):
+        name = name_of(node.this)
+        labels = {label for entry in scope.entries for label, _ in entry.fields}
+        if name not in labels and name not in scope.merged:
+            for item in items:
+                if item.name == name:
+                    return item.node
+    return node
+
+
+def ordinal(node: exp.Literal, items: Sequence[Item]) -> int:
+    """Raises:
+    WrongGrouping: the number is no position in the select list."""
+    text = str(node.this)
+    if node.args.get("is_string") or not text.isdigit() or not 1 <= int(text) <= len(items):
+        raise WrongGrouping(
+            f"{text} is not a position in the select list.", position=position_of(node)
+        )
+    return int(text) - 1
+
+
+def condition(clause: exp.Expression | None, binder: ExpressionBinder, name: str) -> Expr | None:
+    """The condition of WHERE or HAVING."""
+    if clause is None:
+        return None
+    only(clause, "this")
+    bound = coerce(binder.bind(clause.this), Type.BOOL)
+    if bound.type is not Type.BOOL:
+        raise WrongType(f"{name} takes a condition.", position=position_of(clause))
+    return bound
+
+
+def sort_keys(
+    order: exp.Expression | None,
+    binder: ExpressionBinder,
+    items: Sequence[Item],
+    outputs: Sequence[tuple[str, Expr]],
+    *,
+    distinct: bool,
+) -> tuple[SortKey, ...]:
+    """ORDER BY's rule: a number is an ordinal; a bare name is an alias first, then a column."""
+    if order is None:
+        return ()
+    only(order, "expressions")
+    keys = []
+    for ordered in order.expressions:
+        only(ordered, "this", "desc", "nulls_first")
+        node, output = ordered.this, None
+        if isinstance(node, exp.Literal):
+            output = ordinal(node, items)
+        elif isinstance(node, exp.Column) and not node.args.get("table"):
+            named = [i for i, (name, _) in enumerate(outputs) if name == name_of(node.this)]
+            output = named[0] if named else None
+        expression = coerce(binder.bind(node), Type.TEXT) if output is None else outputs[output][1]
+        if output is None:
+            same = [i for i, (_, e) in enumerate(outputs) if e == expression]
+            output = next((i for i in same if items[i].companion is None), None)
+        if output is None and distinct:
+            raise WrongGrouping(
+                "With SELECT DISTINCT, ORDER BY takes columns of the select list.",
+                position=position_of(node),
+            )
+        descending, nulls_first = bool(ordered.args.get("desc")), ordered.args.get("nulls_first")
+        # PostgreSQL sorts NULL as larger than everything, unless told otherwise.
+        keys.append(SortKey(expression, descending, bool(nulls_first), output))
+    return tuple(keys)
+
+
+def count_of(node: exp.Expression | None, name: str) -> int | None:
+    """The number of LIMIT or OFFSET."""
+    if node is None:
+        return None
+    only(node, "expression")
+    value = node.expression
+    if not isinstance(value, exp.Literal) or not str(value.this).isdigit():
+        raise Unsupported(
+            f"{name} takes a constant, non-negative integer.", position=position_of(node)
+        )
+    if len(str(value.this)) > 10 or int(str(value.this)) >= 2**31:
+        raise BadArgument(f"{name} is too large.", position=position_of(node))
+    return int(str(value.this))

@@ -1,0 +1,111 @@
+"""The noisy groups as SQL, each once as it is and again in variants that give error bars.
+
+Variant 0 is the answer. The others come in pairs, an odd one and the even one after it, which move
+noisy cells by their error bars in opposite directions. Where each row of the answer is made of one
+group, a pair moves one cell of every group at once. Where rows depend on several groups (totals,
+shares, running sums), that would move all groups together, though their noise is independent. There
+each pair moves every cell of every group, with signs of its own: rows of a Hadamard matrix, by
+which the squared moves average exactly to the sum over cells as long as there are at least as many
+pairs as cells, to first order. With more cells the signs are pseudorandom beyond the matrix, and an
+error bar is estimated, with a relative error of about 1 / sqrt(2 * pairs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analyzer.types import Type
+
+MOST_PAIRS = 128
+LEAST_PAIRS = 8
+"""Pairs of variants where there are more cells than that: bars within about a quarter."""
+_ROWS = 20_000
+"""Rows of all pairs together, unless that leaves fewer than the least pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The noisy columns of a group."""
+
+    bars: Mapping[int, int]
+    """The cells that are columns of their own, and their error bars in grid steps."""
+    quantiles: int
+    """How many quantiles come with each group, each with its value moved up and down."""
+
+    @property
+    def count(self) -> int:
+        return len(self.bars) + self.quantiles
+
+
+def noisy_groups(key_types: Sequence[Type], cells: Cells, *, crossed: bool) -> list[str]:
+    """Common table expressions up to ``variants`` (column ``v``) and ``noisy`` (``r``, ``v``, keys,
+    cells and quantiles), over the JSON in ``$1``.
+
+    Args:
+        key_types: types of the keys ``k0, k1, ...``.
+        cells: what is moved, and how far.
+        crossed: whether rows of the answer depend on several groups.
+    """
+    names = ["r integer", *(f"k{i} {t.value}" for i, t in enumerate(key_types))]
+    names += [f"c{i} numeric" for i in cells.bars]
+    names += [f"q{i}{way} numeric" for i in range(cells.quantiles) for way in ("", "u", "d")]
+    groups = f"SELECT * FROM jsonb_to_recordset(CAST($1 AS jsonb)) AS j ({', '.join(names)})"
+    keys = [f"g.k{i}" for i in range(len(key_types))]
+    before, ways = _signed(cells) if crossed and cells.count else _one_by_one(cells)
+    columns = ["g.r", "s.v", *keys]
+    for index, (cell, bar) in enumerate(cells.bars.items()):
+        columns.append(f"(g.c{cell} + {ways[index]} * {bar}) AS c{cell}")
+    for i, way in enumerate(ways[len(cells.bars) :]):
+        columns.append(
+            f"CASE {way} WHEN 1 THEN g.q{i}u WHEN -1 THEN g.q{i}d ELSE g.q{i} END AS q{i}"
+        )
+    noisy = f"SELECT {', '.join(columns)}\nFROM groups AS g CROSS JOIN variants AS s"
+    return [
+        f"groups AS MATERIALIZED (\n{groups}\n)",
+        *before,
+        f"noisy AS MATERIALIZED (\n{noisy}\n)",
+    ]
+
+
+def _one_by_one(cells: Cells) -> tuple[list[str], list[str]]:
+    """A pair for each cell; which way a variant moves each of them: 1, -1 or 0."""
+    moved = range(cells.count)
+    rows = [(0, *(0 for _ in moved))]
+    for i in moved:
+        rows += [(2 * i + 2 - (way > 0), *(way if j == i else 0 for j in moved)) for way in (1, -1)]
+    values = ", ".join(f"({', '.join(map(str, row))})" for row in rows)
+    listed = ", ".join(["v", *(f"w{i}" for i in moved)])
+    text = f"variants ({listed}) AS MATERIALIZED (VALUES {values})"
+    return [text], [f"s.w{i}" for i in moved]
+
+
+def _signed(cells: Cells) -> tuple[list[str], list[str]]:
+    """As few pairs as are exact, or as many as are cheap; each moves all cells."""
+    powers = ", ".join(f"({2**i})" for i in range(MOST_PAIRS.bit_length()))
+    enough = (
+        f"least(n.n * {cells.count}, greatest({LEAST_PAIRS}, {_ROWS} / greatest(n.n, 1)),"
+        f" {MOST_PAIRS})"
+    )
+    size = (
+        f"SELECT min(t.k) AS pairs FROM (VALUES {powers}) AS t (k)"
+        f" CROSS JOIN (SELECT count(*) AS n FROM groups) AS n WHERE (t.k >= {enough})"
+    )
+    variants = (
+        "SELECT t.v, (t.v + 1) / 2 - 1 AS p, size.pairs,"
+        " CASE WHEN t.v = 0 THEN 0 ELSE 2 * (t.v % 2) - 1 END AS way"
+        " FROM size CROSS JOIN generate_series(0, 2 * size.pairs) AS t (v)"
+    )
+    ways = []
+    for index in range(cells.count):
+        number = f"(g.r * {cells.count} + {index})"
+        # Sylvester's matrix: the parity of the bits that the numbers of row and column share.
+        parity = f"bit_count(CAST(int4and(s.p, {number} % s.pairs) AS bit(8)))"
+        beyond = f"int8and(hashint8extended({number} / s.pairs, s.p), 1)"
+        flip = f"CASE WHEN {number} < s.pairs THEN 0 ELSE {beyond} END"
+        ways.append(f"(s.way * (1 - 2 * (({parity} + {flip}) % 2)))")
+    before = [
+        f"size AS MATERIALIZED ({size})",
+        f"variants AS MATERIALIZED ({variants})",
+    ]
+    return before, ways
