@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< work
-from analyzer.expressions import Aggregate, Call, Constant, Expr, Ref
-=======
-from analyzer.expressions import Aggregate, Constant, Exists, Expr, Ref, Within
->>>>>>> mine
+from analyzer.expressions import Aggregate, Call, Constant, Exists, Expr, Ref, Within
 
 
 def describe(expression: Expr) -> str:
