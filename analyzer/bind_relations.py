@@ -68,11 +68,7 @@ class RelationBinder:
         Raises:
             Refusal: an unknown name, an unsupported form, or rows without one owner.
         """
-<<<<<<< work
-        ctes = self.ctes_of(tree, outer)
-=======
         ctes = self.ctes_of(tree, ctes)
->>>>>>> mine
         from_ = tree.args.get("from_")
         if from_ is None:
             raise Unsupported(
@@ -114,12 +110,8 @@ class RelationBinder:
             raise WrongType(f"{clause} takes a condition.", position=position_of(node))
         return bound
 
-<<<<<<< work
-    def ctes_of(self, tree: exp.Select, outer: _Ctes) -> _Ctes:
-=======
     def ctes_of(self, tree: exp.Expression, outer: Ctes) -> Ctes:
         """The common table expressions that a SELECT sees: its own and those around it."""
->>>>>>> mine
         with_ = tree.args.get("with_")
         if with_ is None:
             return outer
@@ -155,26 +147,18 @@ class RelationBinder:
         relation: Relation
         if node.args.get("db") is None and name in ctes:
             cte, known = ctes[name]
-<<<<<<< work
-            label = alias or cte.args["alias"]
-            relation, entry = self._derived(cte.this, cte.args["alias"], known, position_of(cte))
-            return relation, self.renamed(entry, label if alias else None)
-=======
             relation, fields = subquery(self, cte.this, known, position_of(cte))
             entry = self.renamed(Entry("", fields), cte.args["alias"])
             return relation, self.renamed(entry, alias)
         if node.args.get("db") is None and name in self.catalog.views:
             relation, fields = self._view(self.catalog.views[name], position_of(node))
             return relation, self.renamed(Entry(name, fields), alias)
->>>>>>> mine
         table = self.catalog.tables.get(name)
         if table is None or (node.args.get("db") and name_of(node.args["db"]) != table.schema):
             raise self._unknown_table(name, position_of(node))
         self.spend(position_of(node))
         scan, fields = self._scan(table)
         return scan, self.renamed(Entry(table.name, fields), alias)
-<<<<<<< work
-=======
 
     def _view(self, view: View, position: int | None) -> tuple[Relation, Fields]:
         """A view's own SQL in its place. It sees declared tables only, and no parameters."""
@@ -190,7 +174,6 @@ class RelationBinder:
 
     def spend(self, position: int | None) -> str:
         """The next alias of ours.
->>>>>>> mine
 
         Raises:
             TooComplex: there are too many.
@@ -243,104 +226,6 @@ class RelationBinder:
         refs = [ref for _, ref in entry.fields]
         return Entry(name_of(alias.this), tuple(zip(labels, refs, strict=True)))
 
-<<<<<<< work
-    def _derived(
-        self, tree: exp.Expression, alias: exp.Expression | None, ctes: _Ctes, position: int | None
-    ) -> tuple[Relation, Entry]:
-        """A subquery: rows in, rows out, each with its owner."""
-        if not isinstance(tree, exp.Select):
-            raise Unsupported(
-                f"{spoken(tree)} is not supported in a subquery.",
-                position=position_of(tree) or position,
-            )
-        if alias is None:
-            raise SyntaxRefused("A subquery in FROM needs an alias.", position=position)
-        _refuse_grouping(tree)
-        only(tree, "with_", "expressions", "from_", "joins", "where")
-        source, scope, where, owned = self.source(tree, ctes)
-        labels, columns = self._columns(tree, scope)
-        name = self._spend(position)
-        fields = tuple(
-            (
-                label,
-                as_column(Ref(name, f"c{i}", e.type, e.nullable, e.facts, _origin(e), label), e),
-            )
-            for i, (label, e) in enumerate(zip(labels, columns, strict=True))
-        )
-        relation = Derived(name, source, where, tuple(columns), owned.owner, owned.rows)
-        return relation, self.renamed(Entry("", fields), alias)
-
-    def _columns(self, tree: exp.Select, scope: Scope) -> tuple[list[str], list[Expr]]:
-        from analyzer.bind_clauses import inner, output_name
-
-        labels: list[str] = []
-        columns: list[Expr] = []
-        rows = ExpressionBinder(scope, self.parameters, "a subquery's select list")
-        for item in tree.expressions:
-            node = inner(item)
-            if isinstance(node, exp.Star) or (
-                isinstance(node, exp.Column) and isinstance(node.this, exp.Star)
-            ):
-                if isinstance(node, exp.Star):
-                    only(node)
-                qualifier = node.args.get("table") if isinstance(node, exp.Column) else None
-                for label, ref in scope.stars(
-                    name_of(qualifier) if qualifier else None, position_of(node)
-                ):
-                    labels.append(label)
-                    columns.append(ref)
-            else:
-                labels.append(output_name(item))
-                columns.append(coerce(rows.bind(node), Type.TEXT))
-        return labels, columns
-
-    def _join(
-        self, left: Relation, scope: Scope, node: exp.Join, ctes: _Ctes
-    ) -> tuple[Relation, Scope]:
-        only(node, "this", "on", "using", "side", "kind")
-        side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-        if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "CROSS", "OUTER"):
-            raise Unsupported(
-                f"{side or kind} JOIN is not supported.",
-                hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
-                position=position_of(node),
-            )
-        right, entry = self._item(node.this, ctes)
-        if any(e.name == entry.name for e in scope.entries):
-            raise SyntaxRefused(
-                f'The name "{entry.name}" is used twice in FROM.',
-                hint="Give one of them an alias.",
-                position=position_of(node),
-            )
-        merged = dict(scope.merged)
-        both = Scope((*scope.entries, entry), merged)
-        on = self._condition(node.args["on"], both, "ON") if node.args.get("on") else None
-        for identifier in node.args.get("using") or []:
-            name = name_of(identifier)
-            a = scope.column(name, None, position_of(identifier))
-            b = Scope((entry,)).column(name, None, position_of(identifier))
-            equal = build("=", [a, b])
-            on = equal if on is None else build("and", [on, equal])
-            merged[name] = b if side == "RIGHT" else a
-        if not side:
-            return Join(False, left, right, on), both
-        if on is None:
-            raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
-        padded, kept = (right, left) if side == "LEFT" else (left, right)
-        # Where ON reads one value for each unit on the kept side, all rows of a unit match alike.
-        others = aliases(padded)
-        refs = [e for e in walk(on) if isinstance(e, Ref) and e.alias not in others]
-        whole = all(ref.facts.per_unit for ref in refs)
-        if side == "LEFT":
-            entries = (*scope.entries, _padded(entry, whole=whole))
-            return Join(True, kept, padded, on), Scope(entries, merged)
-        entries = (*(_padded(e, whole=whole) for e in scope.entries), entry)
-        used = {name_of(i) for i in node.args.get("using") or []}
-        merged = {name: e if name in used else _pad(e, whole=whole) for name, e in merged.items()}
-        return Join(True, kept, padded, on), Scope(entries, merged)
-
-=======
->>>>>>> mine
     def _unknown_table(self, name: str, position: int | None) -> UnknownTable:
         close = difflib.get_close_matches(name, sorted(self.catalog.tables), n=1)
         listed = ", ".join(sorted(self.catalog.tables))

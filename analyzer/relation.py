@@ -6,13 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analyzer.catalog import Table
-<<<<<<< work
-from analyzer.expressions import Call, Expr, Ref
-from analyzer.stages import Stage
-=======
 from analyzer.expressions import Call, Expr, Facts, Ref
+from analyzer.stages import Stage
 from analyzer.types import Type
->>>>>>> mine
 
 
 @dataclass(frozen=True, slots=True)
