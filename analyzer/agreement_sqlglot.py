@@ -232,7 +232,7 @@ def _join(node: exp.Join) -> Form:
     if side not in _SIDES or kind not in _KINDS:
         raise SyntaxRefused(
             f"{side or kind} cannot stand before JOIN.",
-            hint=f"If it is an alias, write AS {side or kind} or use another.",
+            hint=f"If it is an alias, write AS {(side or kind).lower()}, or use another.",
             position=position_of(node),
         )
     on = optional(node, "on")

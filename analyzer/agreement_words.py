@@ -210,9 +210,14 @@ def negative(form: Form) -> Form:
 
 
 def called(name: str, args: Form) -> Form:
-    """A call without anything after it. ``mod`` is the operator, and base 10 is log's default."""
+    """A call without anything after it, where one can be written in several ways."""
     if name == "log" and len(args) == 2 and args[0] == ("int", 10):
         args = args[1:]
+    if name == "substring" and len(args) == 3 and args[2][0] == "cast":
+        # PostgreSQL's grammar makes SUBSTRING(x FOR 2) of it, with a cast.
+        _, length, type_, *modifiers = args[2]
+        if length[0] == "int" and type_ == "int4" and not modifiers:
+            args = (*args[:2], length)
     return (name, *args) if name in OPERATORS else ("call", name, *args)
 
 

@@ -36,7 +36,7 @@ from analyzer.measures import (
     people,
 )
 from analyzer.noisy_values import quantile, value_of
-from analyzer.parse import parse
+from analyzer.parse import parse_as
 from analyzer.plan import Draw, OutputColumn, PrivatePlan, Quantile, QueryOptions, Statement
 from analyzer.refusals import BadArgument, PrivateKeys, WrongType
 from analyzer.relation import Query
@@ -75,7 +75,7 @@ def analyze(
     """
     ask, options = ask or catalog.default_ask, options or QueryOptions()
     _check(ask, catalog, options)
-    query = bind(parse(sql, limits), catalog, parameters)
+    query = parse_as(sql, lambda tree: bind(tree, catalog, parameters), limits)
     keys = keys_of(query, catalog)
     bounds = bounds_of(query, keys, catalog, options)
     of = {aggregate: measures_of(aggregate, bounds) for aggregate in _aggregates(query)}

@@ -22,7 +22,7 @@ from analyzer.expressions import Call, Expr, Interval, walk
 from analyzer.functions import FUNCTIONS, build
 from analyzer.functions.base import coerce
 from analyzer.functions.zones import ZONES
-from analyzer.parse import parse
+from analyzer.parse import parse_as
 from analyzer.refusals import Refusal
 from analyzer.scope import Entry, Scope
 from analyzer.types import Type
@@ -237,10 +237,12 @@ def test_every_function_has_a_sample():
 def bound(written: str, bounds: dict[str, tuple[int, int]] | None = None) -> Expr:
     """The typed form of an expression's text over the table of edge values."""
     fields = tuple(refs(table_columns(bounds)).items())
-    item = parse(f"SELECT {written} AS x FROM edge").expressions[0]
-    assert isinstance(item, exp.Alias)
     binder = ExpressionBinder(Scope((Entry("edge", fields),)), (), "a test")
-    return coerce(binder.bind(item.this), Type.TEXT)
+
+    def bind(tree: exp.Select) -> Expr:
+        return coerce(binder.bind(tree.expressions[0].this), Type.TEXT)
+
+    return parse_as(f"SELECT {written} AS x FROM edge", bind)
 
 
 def _build_edge(uri: str) -> None:
