@@ -62,6 +62,8 @@ def output_name(node: exp.Expression) -> str:
         return name if name != "?column?" else str(node.args["to"].sql("postgres")).lower()
     if isinstance(node, exp.Case):
         return "case"
+    if isinstance(node, exp.LogicalAnd | exp.LogicalOr):
+        return "bool_and" if isinstance(node, exp.LogicalAnd) else "bool_or"
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower()
     if isinstance(node, exp.Func) and not isinstance(node, exp.Binary | exp.Connector):
@@ -76,8 +78,12 @@ def is_star(node: exp.Expression) -> bool:
 
 
 def aggregates(node: exp.Expression) -> bool:
-    """Whether there is an aggregate in an expression; the function of a window is none."""
-    return any(not _windowed(found) for found in node.find_all(exp.AggFunc, *AGGREGATES))
+    """Whether there is an aggregate in an expression; the function of a window is none, and what
+    stands in a subquery is that subquery's."""
+    here = node.walk(prune=lambda part: isinstance(part, exp.Query))
+    return any(
+        isinstance(part, (exp.AggFunc, *AGGREGATES)) and not _windowed(part) for part in here
+    )
 
 
 def _windowed(node: exp.Expr) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import inner
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_subqueries import refuse_clauses, subquery
 from analyzer.expressions import Exists, Expr, Ref, Within, walk
@@ -16,7 +17,6 @@ from analyzer.parse import only, position_of, spoken
 from analyzer.refusals import SyntaxRefused, UnboundedInfluence, Unsupported
 from analyzer.relation import Relation, conjuncts
 from analyzer.scope import Scope
-from analyzer.select_list import inner
 from analyzer.types import Type
 from analyzer.units import aliases, owner_places, place, relation_owner, same_owner
 

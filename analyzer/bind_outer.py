@@ -116,17 +116,21 @@ class OuterBinder(ABC):
         return found is not None and self.is_noisy(*found)
 
     def _keeps_owner(self, tree: exp.Select, ctes: Ctes) -> bool:
-        """Whether a SELECT groups by the privacy unit's key. What is wrong with it is no matter
-        here: it is bound again."""
+        """Whether a SELECT groups by the privacy unit's key, or reads public rows only. What is
+        wrong with it is no matter here: it is bound again."""
         group = tree.args.get("group")
         nodes = list(group.expressions) if group is not None else []
         items = items_of(tree)
         if group is None and tree.args.get("distinct") is not None:
             nodes = [item.node for item in items]
         try:
-            _, scope, _, _ = RelationBinder(self.catalog, self.parameters).source(tree, ctes)
+            _, scope, _, owned = RelationBinder(self.catalog, self.parameters).source(tree, ctes)
+            if owned.owner is None:
+                return True
             rows = ExpressionBinder(scope, self.parameters, "GROUP BY")
-            return any(rows.bind(key_node(n, items, scope)).facts.owner for n in nodes)
+            keys = [item.bound for item in _expanded([i for i in items if i.node in nodes], scope)]
+            keys += [rows.bind(key_node(n, items, scope)) for n in nodes if not is_star(n)]
+            return any(key is not None and key.facts.owner for key in keys)
         except Refusal:
             return False
 

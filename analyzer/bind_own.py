@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import Item, aggregates, condition, inner, key_node, output_name
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.domains import as_column
 from analyzer.expressions import Expr, Ref
@@ -21,7 +22,6 @@ from analyzer.parse import only, position_of
 from analyzer.refusals import UnboundedInfluence, Unsupported, WrongGrouping, WrongType
 from analyzer.relation import Derived, Grouped, OwnAggregate, Ownership, Relation, scans
 from analyzer.scope import Scope, Subqueries
-from analyzer.select_list import Item, aggregates, inner, key_node, output_name
 from analyzer.types import Type
 from analyzer.units import owner_places, place
 
@@ -92,10 +92,10 @@ class OwnBinder(ExpressionBinder):
         )
 
     def aggregate(self, node: exp.Expression) -> Expr:
-        condition: Ref | None = None
+        kept: Ref | None = None
         if isinstance(node, exp.Filter):
             only(node, "this", "expression")
-            condition = self._condition(node.expression.this)
+            kept = self._condition(node.expression.this)
             node = node.this
         function = _AGGREGATES.get(type(node))
         if function is None:
@@ -115,7 +115,7 @@ class OwnBinder(ExpressionBinder):
         made = own_aggregate(
             function,
             argument,
-            condition,
+            kept,
             distinct=distinct,
             max_rows=self._max_rows(),
             protected=self.owned.owner is not None,
@@ -243,11 +243,5 @@ def grouped(tree: exp.Select, own: OwnBinder) -> tuple[Derived, list[str]]:
     if own.owned.owner is not None:
         own.check_owner(position_of(group) if group is not None else position_of(tree))
     columns = [own.bind(item.node) for item in items]
-    having = tree.args.get("having")
-    condition: Expr | None = None
-    if having is not None:
-        only(having, "this")
-        condition = coerce(own.bind(having.this), Type.BOOL)
-        if condition.type is not Type.BOOL:
-            raise WrongType("HAVING takes a condition.", position=position_of(having))
-    return own.relation(columns, condition, position_of(tree)), [item.name for item in items]
+    having = condition(tree.args.get("having"), own, "HAVING")
+    return own.relation(columns, having, position_of(tree)), [item.name for item in items]

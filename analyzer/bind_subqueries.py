@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import aggregates, inner, output_name
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_own import OwnBinder, grouped
 from analyzer.catalog import ValuesFrom
@@ -18,7 +19,6 @@ from analyzer.parse import given, only, position_of, spoken
 from analyzer.refusals import Refusal, UnboundedInfluence, Unsupported
 from analyzer.relation import Derived, Union
 from analyzer.scope import Scope, name_of
-from analyzer.select_list import aggregates, inner, output_name
 from analyzer.types import Type
 from analyzer.units import owner_places, place, relation_owner
 

@@ -60,7 +60,7 @@ class Printer:
         if isinstance(relation, Derived):
             return f"({self._select(relation)}) AS {relation.alias}"
         if isinstance(relation, Grouped):
-            return f"({self._grouped(relation)}) AS {relation.alias}"
+            return f"({self._own_groups(relation)}) AS {relation.alias}"
         if isinstance(relation, Union):
             arms = [self._select(arm, relation.stored) for arm in relation.arms]
             return f"({' UNION ALL '.join(arms)}) AS {relation.alias}"
@@ -88,7 +88,7 @@ class Printer:
         source = self.relation(derived.source)
         return f"SELECT {', '.join(columns) or '1 AS nothing'} FROM {source}{where}"
 
-    def _grouped(self, grouped: Grouped) -> str:
+    def _own_groups(self, grouped: Grouped) -> str:
         """Rows of one unit, and of no other, in each group: the owner is always grouped by."""
         columns, by = [], []
         if grouped.source.owner is not None:
