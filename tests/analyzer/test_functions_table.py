@@ -477,6 +477,7 @@ date_trunc('month', z) | AT TIME ZONE
 EXTRACT(hour FROM d) | date has no hour
 EXTRACT(century FROM d) | constants
 date_trunc('second', s) | constants
+date_part('year', d) = 2020 | EXTRACT(year
 z AT TIME ZONE t | constants
 z AT TIME ZONE 'Mars/Base' | constants
 s + INTERVAL '1001 years' | 1000 years
