@@ -55,6 +55,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "epsql needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
 		echo "If you have a newer one, name it:  make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import pip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' has no pip, or no venv module, which setting up needs."; \
+		echo "On Debian and Ubuntu:  apt-get install python3-pip python3-venv"; exit 1; }
 	@echo "Setting up $(VENV) with the packages of requirements.lock (once, about a minute) ..."
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv --without-pip $(VENV)
 	@$(INSTALL) --require-hashes -r requirements.lock

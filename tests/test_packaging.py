@@ -184,10 +184,10 @@ def test_an_old_python_is_told_so(clone):
     assert not (clone / ".venv").exists()
 
 
-def test_a_python_without_venv_is_told_so(clone):
-    done = make("test", fake_python(clone, fails_on="ensurepip"), cwd=clone)
+def test_a_python_without_pip_or_venv_is_told_so(clone):
+    done = make("test", fake_python(clone, fails_on="venv"), cwd=clone)
     assert done.returncode != 0
-    assert "apt-get install python3-venv" in done.stdout
+    assert "apt-get install python3-pip python3-venv" in done.stdout
 
 
 def test_a_second_run_starts_at_once(clone):
@@ -196,7 +196,7 @@ def test_a_second_run_starts_at_once(clone):
     ready.touch()
     assert "pip" not in make("-n", "test", cwd=clone).stdout
     (clone / "requirements.lock").touch()
-    assert "pip install" in make("-n", "test", cwd=clone).stdout
+    assert "--require-hashes -r requirements.lock" in make("-n", "test", cwd=clone).stdout
 
 
 # -- containers -----------------------------------------------------------------------------------
