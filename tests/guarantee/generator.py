@@ -200,9 +200,11 @@ class Generator:
         kind = self.chance.choice(kinds)
         column = self.chance.choice(columns[kind])
         if kind == "text":
-            return self.chance.choice((column, column, f"coalesce({column}, 'none')"))
+            computed = (f"coalesce({column}, 'none')", f"upper({column})", f"left({column}, 2)")
+            return self.chance.choice((column, column, column, *computed))
         if kind == "date":
-            return self.chance.choice((column, f"CAST({column} AS date)"))
+            day = f"CAST({column} AS date)"
+            return self.chance.choice((column, day, f"extract(year FROM {column})"))
         if kind in ("bool", "free") or self._one_in(3):
             return column
         condition = self._condition(columns)
@@ -211,6 +213,8 @@ class Generator:
                 condition,
                 f"CASE WHEN {condition} THEN 'yes' ELSE 'no' END",
                 f"CASE WHEN {column} < 10 THEN 'low' WHEN {column} < 50 THEN 'mid' END",
+                f"floor({column} / 10)",
+                f"width_bucket({column}, 0, 100, 5)",
             )
         )
 
@@ -223,10 +227,10 @@ class Generator:
         if columns["number"]:
             number, other = self._number(columns), self._number(columns)
             forms += [f"sum({number})", f"avg({number})", f"count({number})"] * 3
-            forms += [f"variance({number})", f"count(DISTINCT {number})"]
+            forms.append(f"count(DISTINCT {number})")
             if not self.plain:
                 half = f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {number})"
-                forms += [f"covar_pop({number}, {other})", f"max({number})"]
+                forms += [f"covar_pop({number}, {other})", f"variance({number})", f"max({number})"]
                 forms.append(half if not filter_ else f"min({number})")
         if columns["text"]:
             forms.append(f"count(DISTINCT {self.chance.choice(columns['text'])})")

@@ -352,6 +352,43 @@ SETS = (
     ),
 )
 
+COMPUTED_KEYS = (
+    "SELECT age / 10, count(*) FROM patients GROUP BY 1",
+    "SELECT age % 2 = 0, count(*), avg(bmi) FROM patients GROUP BY 1",
+    "SELECT floor(age / 10.0), sum(age) FROM patients GROUP BY 1",
+    "SELECT round(bmi), count(*) FROM patients GROUP BY 1",
+    "SELECT round(weight), count(*) FROM patients GROUP BY 1",
+    "SELECT width_bucket(cost, 0, 10000, 10), count(*), sum(cost) FROM visits GROUP BY 1",
+    "SELECT quantity * 2, count(*), count(DISTINCT label) FROM items GROUP BY 1",
+    "SELECT upper(sex), count(*) FROM patients GROUP BY 1",
+    "SELECT left(kind, 1), count(*), avg(cost) FROM visits GROUP BY 1",
+    (
+        "SELECT sex || '/' || kind, count(*) FROM patients p JOIN visits v ON v.patient_id = p.id"
+        " GROUP BY 1"
+    ),
+    "SELECT lower(city) || 'x', count(*) FROM patients GROUP BY 1",
+    "SELECT CAST(grade AS text), grade * grade, count(*) FROM profiles GROUP BY 1, 2",
+    "SELECT coalesce(grade, 0) + 1, level > grade, count(*) FROM profiles GROUP BY 1, 2",
+    "SELECT length(kind), replace(kind, 'e', ''), count(*) FROM visits GROUP BY 1, 2",
+    "SELECT least(greatest(points, 0), 5), count(*) FROM patients GROUP BY 1",
+    "SELECT CAST(least(greatest(reading, -2), 2) AS integer), sum(level) FROM profiles GROUP BY 1",
+    "SELECT extract(month FROM visited_at), count(*), sum(balance) FROM visits GROUP BY 1",
+    "SELECT extract(dow FROM born), count(*) FROM patients GROUP BY 1",
+    "SELECT date_trunc('month', visited_at), count(*) FROM visits GROUP BY 1",
+    "SELECT extract(year FROM seen), count(*) FROM profiles GROUP BY 1",
+    "SELECT g, count(*) FROM (SELECT id, age / 20 AS g FROM patients) x GROUP BY g",
+    "SELECT visited_at + interval '1 day' > '2020-01-03', count(*) FROM visits GROUP BY 1",
+    (
+        "SELECT sqrt(cost) > 5, ln(cost) > 2, exp(score) > 1, power(score, 2) > 0.5, count(*)"
+        " FROM visits GROUP BY 1, 2, 3, 4"
+    ),
+    (
+        "SELECT age / 10, kind, count(*) FROM patients p LEFT JOIN visits v ON v.patient_id = p.id"
+        " GROUP BY ROLLUP (1, 2)"
+    ),
+    "SELECT strpos(name, 'son') > 0, substr(zip, 1, 2), count(*) FROM patients GROUP BY 1, 2",
+)
+
 ALL = (
     *TOTALS,
     *JOINS,
@@ -362,4 +399,5 @@ ALL = (
     *SEVERAL_PARTS,
     *MOMENTS,
     *SETS,
+    *COMPUTED_KEYS,
 )

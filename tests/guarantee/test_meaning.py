@@ -65,9 +65,14 @@ def differences(
     sql: str, plan: PrivatePlan, own: Sequence[Row], theirs: Sequence[Row]
 ) -> list[str]:
     """Where our rows are not those of Postgres, in words; none if nowhere."""
-    left, found, shown, expected = list(range(len(own))), [], [], []
+    found, shown, expected = [], [], []
+    left = set(range(len(own)))
+    places: dict[str, list[int]] = {}
+    for i, row in enumerate(own):
+        places.setdefault(repr(_key(plan, row)), []).append(i)
     for row in theirs:
-        match = next((i for i in left if _alike(plan, own[i], row)), None)
+        near = places.get(repr(_key(plan, row)), [])
+        match = next((i for i in near if i in left and _alike(plan, own[i], row)), None)
         if match is not None:
             left.remove(match)
             shown.append(match)
@@ -76,7 +81,7 @@ def differences(
             found.append(f"{row} is missing")
     if "ORDER BY" in sql and [_key(plan, own[i]) for i in sorted(shown)] != expected:
         found.append("the order differs")
-    more = [own[i] for i in left]
+    more = [own[i] for i in sorted(left)]
     if more and not plan.public_keys:
         found.append(f"rows too many: {more[:3]}")
     for i, column in enumerate(plan.columns):
