@@ -9,7 +9,7 @@ from fractions import Fraction
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
-from analyzer.bind_windows import Calls
+from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.expressions import Aggregate, Constant, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
@@ -67,6 +67,7 @@ class GroupBinder(ExpressionBinder):
     def _bind(self, node: exp.Expression) -> Expr:
         if isinstance(node, exp.Window):
             return self.calls.window(self, node)
+        refuse_companion(node)
         return super()._bind(node)
 
     def bind(self, node: exp.Expression) -> Expr:

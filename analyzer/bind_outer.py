@@ -26,7 +26,7 @@ from analyzer.bind_clauses import (
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_groups import GroupBinder
 from analyzer.bind_relations import RelationBinder
-from analyzer.bind_windows import Calls
+from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions import build
@@ -302,6 +302,7 @@ class _NoisyRows(ExpressionBinder):
     def _bind(self, node: exp.Expression) -> Expr:
         if isinstance(node, exp.Window) and self.calls is not None:
             return self.calls.window(self, node)
+        refuse_companion(node)
         return super()._bind(node)
 
 

@@ -23,7 +23,7 @@ from analyzer.refusals import (
     WrongGrouping,
     WrongType,
 )
-from analyzer.stages import CALLS, NoisyCall, Over, SortKey
+from analyzer.stages import CALLS, COMPANIONS, NoisyCall, Over, SortKey
 from analyzer.types import Type
 
 _RANKS: dict[type[exp.Expression], tuple[str, Type]] = {
@@ -51,6 +51,16 @@ _UNORDERED = (Type.BOOL, Type.UUID)
 _BOUNDS = ("UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW", "FOLLOWING", "UNBOUNDED FOLLOWING")
 _MOST_CALLS = 64
 _MOST_ROWS = 1_000_000
+
+
+def refuse_companion(node: exp.Expression) -> None:
+    """Raises:
+    Unsupported: error_bar and its like, anywhere but as an item of the select list."""
+    if isinstance(node, exp.Anonymous) and str(node.this).lower() in COMPANIONS:
+        raise Unsupported(
+            "error_bar, ci_low and ci_high stand alone in the outermost select list.",
+            hint="Put the arithmetic inside, for example error_bar(100.0 * sum(x)).",
+        )
 
 
 class Calls:

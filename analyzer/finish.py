@@ -112,7 +112,7 @@ def _bars(
         moves.append(f"CASE WHEN {known} THEN CAST({step} AS double precision) END AS b{i}")
         total = f"{'avg' if crossed else 'sum'}(m.b{i} * m.b{i})"
         known = f"count(m.b{i}) = count(*)"
-        squares.append(f"CASE WHEN {known} THEN CAST(sqrt({total}) AS numeric) END AS b{i}")
+        squares.append(f"CASE WHEN {known} THEN sqrt({total}) END AS b{i}")
     rows = f"o{index} AS b"
     if stage.distinct:
         rows = f"{distinct_rows(index, stage)} JOIN {rows} ON (b.r = d.r)"
@@ -142,11 +142,12 @@ def _bar(index: int, type_: Type, step: Fraction) -> str:
     """An error bar as it is shown: whole for integers, rounded up; else six digits."""
     bar = f"m.b{index}"
     if step:
-        bar = f"({bar} + {decimal(step):f})"
+        bar = f"({bar} + CAST({decimal(step):f} AS double precision))"
+    exact = f"CAST({bar} AS numeric)"
     if type_.is_integer:
-        return f"ceil({bar})"
+        return f"ceil({exact})"
     digits = f"5 - CAST(floor(log({bar})) AS integer)"
-    return f"CASE WHEN {bar} > 0 THEN round({bar}, {digits}) ELSE {bar} END"
+    return f"CASE WHEN {bar} > 0 THEN round({exact}, {digits}) ELSE {exact} END"
 
 
 def _answer(stage: Stage) -> str:

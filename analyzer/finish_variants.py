@@ -4,10 +4,11 @@ Variant 0 is the answer. The others come in pairs, an odd one and the even one a
 noisy cells by their error bars in opposite directions. Where each row of the answer is made of one
 group, a pair moves one cell of every group at once. Where rows depend on several groups (totals,
 shares, running sums), that would move all groups together, though their noise is independent. There
-each pair moves every cell of every group, with signs of its own: rows of a Hadamard matrix, by
-which the squared moves average exactly to the sum over cells as long as there are at least as many
-pairs as cells, to first order. With more cells the signs are pseudorandom beyond the matrix, and an
-error bar is estimated, with a relative error of about 1 / sqrt(2 * pairs).
+each pair moves every cell of every group, with signs of its own. Up to 64 cells over all groups the
+signs are rows of a Hadamard matrix, by which the squared moves average exactly to the sum over
+cells, to first order. With more cells the signs are pseudorandom, and what depends on several
+groups has an estimated error bar, with a relative standard error of about 1 / sqrt(2 * pairs); what
+depends on one cell keeps its exact one.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from dataclasses import dataclass
 
 from analyzer.types import Type
 
-MOST_PAIRS = 128
-LEAST_PAIRS = 8
-"""Pairs of variants where there are more cells than that: bars within about a quarter."""
-_ROWS = 20_000
+MOST_PAIRS = 64
+LEAST_PAIRS = 16
+"""Pairs of variants where there are very many groups: bars within about a fifth."""
+_ROWS = 16_000
 """Rows of all pairs together, unless that leaves fewer than the least pairs."""
 
 
@@ -52,7 +53,8 @@ def noisy_groups(key_types: Sequence[Type], cells: Cells, *, crossed: bool) -> l
     names += [f"q{i}{way} numeric" for i in range(cells.quantiles) for way in ("", "u", "d")]
     groups = f"SELECT * FROM jsonb_to_recordset(CAST($1 AS jsonb)) AS j ({', '.join(names)})"
     keys = [f"g.k{i}" for i in range(len(key_types))]
-    before, ways = _signed(cells) if crossed and cells.count else _one_by_one(cells)
+    signed = crossed and cells.count > 0
+    before, ways = _signed(cells) if signed else _one_by_one(cells)
     columns = ["g.r", "s.v", *keys]
     for index, (cell, bar) in enumerate(cells.bars.items()):
         columns.append(f"(g.c{cell} + {ways[index]} * {bar}) AS c{cell}")
@@ -60,7 +62,8 @@ def noisy_groups(key_types: Sequence[Type], cells: Cells, *, crossed: bool) -> l
         columns.append(
             f"CASE {way} WHEN 1 THEN g.q{i}u WHEN -1 THEN g.q{i}d ELSE g.q{i} END AS q{i}"
         )
-    noisy = f"SELECT {', '.join(columns)}\nFROM groups AS g CROSS JOIN variants AS s"
+    noisy = f"SELECT {', '.join(columns)}\nFROM {'signed' if signed else 'groups'} AS g"
+    noisy += " CROSS JOIN variants AS s"
     return [
         f"groups AS MATERIALIZED (\n{groups}\n)",
         *before,
@@ -88,24 +91,36 @@ def _signed(cells: Cells) -> tuple[list[str], list[str]]:
         f" {MOST_PAIRS})"
     )
     size = (
-        f"SELECT min(t.k) AS pairs FROM (VALUES {powers}) AS t (k)"
-        f" CROSS JOIN (SELECT count(*) AS n FROM groups) AS n WHERE (t.k >= {enough})"
+        f"SELECT min(t.k) AS pairs, min(t.k) >= min(n.n * {cells.count}) AS exact"
+        f" FROM (VALUES {powers}) AS t (k) CROSS JOIN (SELECT count(*) AS n FROM groups) AS n"
+        f" WHERE (t.k >= {enough})"
     )
     variants = (
-        "SELECT t.v, (t.v + 1) / 2 - 1 AS p, size.pairs,"
+        "SELECT t.v, (t.v + 1) / 2 - 1 AS p,"
         " CASE WHEN t.v = 0 THEN 0 ELSE 2 * (t.v % 2) - 1 END AS way"
         " FROM size CROSS JOIN generate_series(0, 2 * size.pairs) AS t (v)"
     )
-    ways = []
-    for index in range(cells.count):
-        number = f"(g.r * {cells.count} + {index})"
-        # Sylvester's matrix: the parity of the bits that the numbers of row and column share.
-        parity = f"bit_count(CAST(int4and(s.p, {number} % s.pairs) AS bit(8)))"
-        beyond = f"int8and(hashint8extended({number} / s.pairs, s.p), 1)"
-        flip = f"CASE WHEN {number} < s.pairs THEN 0 ELSE {beyond} END"
-        ways.append(f"(s.way * (1 - 2 * (({parity} + {flip}) % 2)))")
+    columns = [f"{_column_of(f'(g.r * {cells.count} + {i})')} AS w{i}" for i in range(cells.count)]
+    signed = f"SELECT g.*, {', '.join(columns)} FROM groups AS g CROSS JOIN size"
     before = [
         f"size AS MATERIALIZED ({size})",
+        f"signed AS MATERIALIZED ({signed})",
         f"variants AS MATERIALIZED ({variants})",
     ]
+    ways = [f"(s.way * (1 - 2 * int8and(g.w{i} >> s.p, 1)))" for i in range(cells.count)]
     return before, ways
+
+
+def _column_of(number: str) -> str:
+    """The signs of a cell, a bit for each pair: a column of Sylvester's matrix, or pseudorandom.
+
+    A sign of the matrix is the parity of the bits that the numbers of row and column share, so a
+    column is the XOR of those of its bits.
+    """
+    text = "CAST(0 AS bigint)"
+    for bit in range(MOST_PAIRS.bit_length() - 1):
+        rows = sum(1 << row for row in range(MOST_PAIRS) if row >> bit & 1)
+        signed = rows - 2**64 if rows >= 2**63 else rows
+        chosen = f"{number} / {1 << bit} % 2 = 1"
+        text = f"int8xor({text}, CASE WHEN {chosen} THEN CAST({signed} AS bigint) ELSE 0 END)"
+    return f"CASE WHEN size.exact THEN {text} ELSE hashint8extended({number}, 0) END"

@@ -6,7 +6,9 @@ people of the data have one row each and values within their bounds, so that not
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -16,6 +18,7 @@ import pytest
 
 from analyzer.analyze import analyze
 from analyzer.plan import QueryOptions
+from analyzer.refusals import Refusal
 from mechanisms.calibration import Noise
 from server import releases
 from server.releases import Answer
@@ -23,7 +26,7 @@ from tests.fixture import ALICE, catalog, clinic, load
 from tests.guarantee.replay import Replay
 from tests.postgres import Postgres
 
-Asker = Callable[..., Answer]
+Asker = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +118,252 @@ def test_without_noise_it_is_what_postgres_says(sql: str, ask: Asker, place: Rep
     for shown, meant in zip(rows, plain, strict=True):
         assert len(shown) == len(meant)
         assert all(map(same, shown, meant)), (shown, meant)
+
+
+def bars_of(answer: Any, column: int = -1) -> list[Any]:
+    return [row[column] for row in answer.error_bars]
+
+
+class TestErrorBars:
+    def test_one_cell_has_the_bar_of_its_draw(self, ask: Asker) -> None:
+        told = ask("SELECT city, count(*), count(*) + 1, 2 * count(*) FROM patients GROUP BY city")
+        own = told.mechanisms[0]["error_bar"]
+        assert told.error_bars == ((None, own, own, 2 * own),) * 6 + ((None, own, own, 2 * own),)
+
+    def test_independent_cells_add_in_squares(self, ask: Asker) -> None:
+        told = ask("SELECT sum(age) + sum(bmi), sum(age), sum(bmi) FROM patients")
+        ((both, ages, sizes),) = told.error_bars
+        assert both == pytest.approx(math.hypot(ages, sizes), rel=1e-3)
+
+    def test_a_ratio_to_first_order(self, ask: Asker) -> None:
+        told = ask("SELECT sum(age) * 1.0 / count(*), sum(age), count(*) FROM patients")
+        ((ratio, top, bottom),), ((value, a, b),) = told.error_bars, told.rows
+        assert ratio == pytest.approx(value * math.hypot(top / a, bottom / b), rel=0.05)
+
+    def test_a_total_of_groups_adds_in_squares(self, ask: Asker) -> None:
+        """Seven groups, each with noise of its own: the total is off by the root of seven."""
+        inner = "SELECT city, count(*) AS n FROM patients GROUP BY city"
+        own = bars_of(ask(inner))[0]
+        for sql in (
+            f"SELECT sum(n) FROM ({inner}) AS t",
+            "SELECT sum(count(*)) OVER () FROM patients GROUP BY city",
+        ):
+            for bar in bars_of(ask(sql)):
+                assert bar == pytest.approx(own * math.sqrt(7), rel=1e-5)
+
+    def test_a_running_sum_has_a_growing_bar(self, ask: Asker) -> None:
+        told = ask(
+            "SELECT 1.0 * sum(count(*)) OVER (ORDER BY city) FROM patients GROUP BY city ORDER BY city"
+        )
+        own = told.mechanisms[0]["error_bar"]
+        expected = [own * math.sqrt(n) for n in range(1, 8)]
+        assert bars_of(told) == pytest.approx(expected, rel=1e-3)
+
+    def test_a_share_has_a_bar_though_all_groups_are_alike(self, ask: Asker) -> None:
+        """Were all groups moved together, shares of equal groups would not move at all."""
+        told = ask(
+            "SELECT count(*) * 100.0 / sum(count(*)) OVER (), count(*) FROM patients GROUP BY active"
+        )
+        own = told.mechanisms[0]["error_bar"]
+        total = sum(row[1] for row in told.rows)
+        for (share, count), (bar, _) in zip(told.rows, told.error_bars, strict=True):
+            # d(a / (a + b)) = (b da - a db) / (a + b)^2
+            other = total - count
+            expected = 100 * own * math.hypot(other, count) / total**2
+            assert share == pytest.approx(100 * count / total)
+            assert bar == pytest.approx(expected, rel=0.02)
+
+    def test_many_groups_are_estimated(self, ask: Asker, place: Replay) -> None:
+        groups = [{"r": r, "k0": "1950-01-01", "c0": 1000} for r in range(500)]
+        plan = analyze(
+            "SELECT 1.0 * sum(n), max(b) FROM (SELECT count(*) AS n, 1 AS b FROM patients GROUP BY born) AS t",
+            catalog(),
+        )
+        (row,) = place.run(plan.finish, json.dumps(groups))
+        own = plan.draws[0].error_bar
+        assert float(row[3]) == pytest.approx(own * math.sqrt(500), rel=0.5)
+        assert row[4] is None
+
+    @pytest.mark.parametrize(
+        "output, least, most",
+        [
+            ("round(avg(age))", 0.5, 4),
+            ("round(avg(age), -1)", 5, 9),
+            ("trunc(avg(age))", 1, 5),
+            ("ceil(avg(age))", 1, 5),
+            ("CAST(avg(age) AS integer)", 1, 4),
+            ("round(avg(age), 4)", 0.00005, 4),
+        ],
+    )
+    def test_rounding_takes_no_bar_away(
+        self, ask: Asker, output: str, least: float, most: float
+    ) -> None:
+        whole = ask(f"SELECT {output}, avg(age) FROM patients").error_bars[0]
+        assert least <= whole[0] <= most
+        assert whole[0] >= whole[1]
+        again = ask(f"SELECT x FROM (SELECT {output} AS x FROM patients) AS t").error_bars[0]
+        assert again[0] >= least
+
+    def test_texts_and_truths_have_none(self, ask: Asker) -> None:
+        told = ask(
+            "SELECT count(*) > 5, CASE WHEN count(*) > 5 THEN 'many' ELSE 'few' END FROM patients"
+        )
+        assert told.error_bars == ((None, None),)
+
+    def test_what_a_move_makes_null_has_none(self, ask: Asker) -> None:
+        told = ask(
+            "SELECT CASE WHEN count(*) >= 301 THEN count(*) END, NULLIF(count(*), 301) FROM patients"
+        )
+        assert told.rows == ((301, None),)
+        assert told.error_bars == ((None, None),)
+
+    def test_a_grouped_key_has_none(self, ask: Asker) -> None:
+        told = ask(
+            "SELECT n, sum(n) FROM (SELECT count(*) AS n FROM patients GROUP BY city) AS t GROUP BY n"
+        )
+        assert {row[0] for row in told.error_bars} == {None}
+        assert None not in bars_of(told)
+
+
+class TestCompanions:
+    @pytest.mark.parametrize(
+        "output",
+        ["count(*)", "avg(age)", "sum(age) / 7.0", "round(avg(age), 1)", "sum(count(*)) OVER ()"],
+    )
+    def test_they_equal_the_error_bar(self, ask: Asker, output: str) -> None:
+        told = ask(
+            f"SELECT {output} AS x, error_bar({output}) AS e, ci_low({output}) AS l,"
+            f" ci_high({output}) AS h FROM patients GROUP BY active"
+        )
+        for (x, e, low, high), bars in zip(told.rows, told.error_bars, strict=True):
+            assert e == bars[0]
+            assert (low, high) == (pytest.approx(x - e), pytest.approx(x + e))
+            assert bars[1:] == (None, None, None)
+        alone = ask(f"SELECT error_bar({output}) FROM patients GROUP BY active")
+        assert [row[0] for row in alone.rows] == [row[1] for row in told.rows]
+
+    def test_they_are_of_the_type_of_the_number(self, ask: Asker) -> None:
+        (row,) = ask(
+            "SELECT error_bar(count(*)), ci_low(count(*)), error_bar(avg(age)) FROM patients"
+        ).rows
+        assert [type(cell) for cell in row] == [int, int, float]
+
+    def test_rows_are_sorted_by_them(self, ask: Asker) -> None:
+        sql = "SELECT city, ci_high(avg(age)) AS h, avg(age) FROM patients GROUP BY city ORDER BY"
+        for order in ("h DESC", "2 DESC"):
+            highs = [row[1] for row in ask(f"{sql} {order} LIMIT 4").rows]
+            assert len(highs) == 4
+            assert highs == sorted(highs, reverse=True)
+
+    @pytest.mark.parametrize(
+        "sql, code",
+        [
+            ("SELECT error_bar(city) FROM patients GROUP BY city", "42804"),
+            ("SELECT error_bar(1) FROM patients GROUP BY city", "42804"),
+            ("SELECT error_bar(count(*), 2) FROM patients", "42804"),
+            ("SELECT e FROM (SELECT error_bar(count(*)) AS e FROM patients) AS t", "0A000"),
+            ("SELECT 2 * error_bar(count(*)) FROM patients", "0A000"),
+            ("SELECT count(*) FROM patients HAVING error_bar(count(*)) > 3", "0A000"),
+            ("SELECT count(*) FROM patients WHERE error_bar(age) > 3", "42883"),
+        ],
+    )
+    def test_elsewhere_they_are_refused(self, sql: str, code: str) -> None:
+        with pytest.raises(Refusal) as refused:
+            analyze(sql, catalog())
+        assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "sql, code",
+    [
+        ("SELECT rank() OVER (ORDER BY age) FROM patients", "0A000"),
+        ("SELECT count(*) OVER () FROM patients", "0A000"),
+        ("SELECT count(*), rank() OVER (ORDER BY age) FROM patients", "42803"),
+        (
+            "SELECT city FROM patients GROUP BY city HAVING rank() OVER (ORDER BY count(*)) < 3",
+            "42803",
+        ),
+        ("SELECT count(*) FROM patients WHERE rank() OVER (ORDER BY age) < 3", "0A000"),
+        (
+            "SELECT sum(rank() OVER (ORDER BY count(*))) OVER () FROM patients GROUP BY city",
+            "42803",
+        ),
+        (
+            "SELECT n FROM (SELECT count(*) AS n FROM patients GROUP BY city) AS t WHERE rank() OVER (ORDER BY n) < 3",
+            "42803",
+        ),
+        (
+            "SELECT n FROM (SELECT count(*) AS n FROM patients GROUP BY city) AS t GROUP BY rank() OVER (ORDER BY n)",
+            "42803",
+        ),
+        ("SELECT ntile(count(*)) OVER () FROM patients", "22023"),
+        ("SELECT ntile(0) OVER () FROM patients GROUP BY city", "22023"),
+        ("SELECT lag(count(*), -1) OVER () FROM patients GROUP BY city", "22023"),
+        (
+            "SELECT sum(count(*)) OVER (ORDER BY count(*) RANGE 5 PRECEDING) FROM patients GROUP BY city",
+            "0A000",
+        ),
+        (
+            "SELECT sum(count(*)) OVER (ORDER BY 1 GROUPS 5 PRECEDING) FROM patients GROUP BY city",
+            "42804",
+        ),
+        (
+            "SELECT sum(count(*)) OVER (ROWS BETWEEN 1 FOLLOWING AND CURRENT ROW) FROM patients GROUP BY city",
+            "42601",
+        ),
+        (
+            "SELECT sum(count(*)) OVER (ORDER BY city ROWS UNBOUNDED PRECEDING EXCLUDE TIES) FROM patients GROUP BY city",
+            "0A000",
+        ),
+        ("SELECT DISTINCT count(*) FROM patients GROUP BY city ORDER BY city", "42803"),
+        (
+            "SELECT a.n FROM (SELECT count(*) AS n FROM patients) AS a, (SELECT count(*) AS n FROM visits) AS b",
+            "0A000",
+        ),
+        (
+            "SELECT count(*) FROM patients AS p JOIN (SELECT city, count(*) AS n FROM patients GROUP BY city) AS t ON p.city = t.city",
+            "ZP003",
+        ),
+        ("SELECT stddev(n) FROM (SELECT count(*) AS n FROM patients GROUP BY city) AS t", "ZP002"),
+        ("SELECT m FROM (SELECT count(*) AS n FROM patients) AS t", "42703"),
+        ("SELECT *, count(*) FROM (SELECT count(*) AS n FROM patients) AS t", "42803"),
+        ("SELECT n FROM (SELECT count(*) AS n FROM patients)", "42601"),
+    ],
+)
+def test_what_is_refused(sql: str, code: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        analyze(sql, catalog())
+    assert refused.value.code == code, refused.value.message
+
+
+TOTAL = [
+    "SELECT k, count(*) / (count(*) - 5), sum(count(*)) OVER () / (count(*) - count(*)), lag(count(*)) OVER (ORDER BY k) % count(*) FROM t GROUP BY k",
+    "SELECT k, sum(k) OVER (ORDER BY k), avg(k) OVER (), min(k) OVER (), rank() OVER (ORDER BY k * count(*)) FROM t GROUP BY k",
+    "SELECT k, k * count(*) / sum(count(*)) OVER (PARTITION BY k), round(k / (sum(k) OVER ())) FROM t GROUP BY k",
+    "SELECT sum(k), avg(n / k), max(k + n), count(*) FROM (SELECT k, count(*) AS n FROM t GROUP BY k) AS s GROUP BY k",
+    "SELECT DISTINCT k, n / k AS d FROM (SELECT k, count(*) AS n FROM t GROUP BY k) AS s ORDER BY d",
+    "SELECT CAST(sum(k * k * k * k * k * k) AS integer), CAST(sum(n) * sum(n) * sum(n) * sum(n) AS integer) FROM (SELECT k, count(*) AS n FROM t GROUP BY k) AS s",
+]
+
+
+@pytest.mark.parametrize("key", ["bmi", "age", "points", "weight"])
+@pytest.mark.parametrize("sql", TOTAL)
+def test_nothing_fails_whatever_keys_and_cells_are(sql: str, key: str, place: Replay) -> None:
+    meant = re.sub(r"\bk\b", key, sql).replace("FROM t ", "FROM patients ")
+    plan = analyze(meant, catalog())
+    cells = [cell for draw in plan.draws for cell in draw.cells]
+    keys: list[Any] = [None, 0, 5, -3, 2**31 - 1]
+    if key == "points":
+        keys += [2**63 - 1, -(2**63)]
+    if key in ("bmi", "weight"):
+        keys += ["NaN", "1e15", "-0.000000000000001"]
+    if key == "weight":
+        keys += ["Infinity", "-Infinity"]
+    for value in (0, 5, -1, 2**62):
+        groups = [
+            {"r": r, **({"k0": one} if plan.key_types else {}), **{f"c{c}": value for c in cells}}
+            for r, one in enumerate(keys)
+        ]
+        rows = place.run(plan.finish, json.dumps(groups))
+        shown = releases.answer(plan, rows)
+        assert json.dumps(shown.to_json(), allow_nan=False)
