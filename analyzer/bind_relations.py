@@ -165,12 +165,16 @@ class RelationBinder:
         binder = RelationBinder(replace(self.catalog, views={}), ())
         binder.count = self.count
         try:
-            relation, fields = subquery(binder, parse(view.sql), {}, None)
+            relation, fields = binder.view(view)
         except Refusal as refusal:
             refusal.position = position  # a place in the view's text is none in the query's
             raise
         self.count = binder.count
         return relation, fields
+
+    def view(self, view: View) -> tuple[Relation, Fields]:
+        """The rows and columns of a view, by its own SQL."""
+        return subquery(self, parse(view.sql), {}, None)
 
     def spend(self, position: int | None) -> str:
         """The next alias of ours.
@@ -231,3 +235,14 @@ class RelationBinder:
         listed = ", ".join(sorted(self.catalog.tables))
         hint = f'Perhaps you mean "{close[0]}".' if close else f"Tables here: {listed}."
         return UnknownTable(f'There is no table "{name}".', hint=hint, position=position)
+
+
+def view_columns(view: View, catalog: Catalog) -> list[str]:
+    """The names of a view's columns.
+
+    Raises:
+        Refusal: the view cannot be read, or its rows would not have one owner; the position is one
+            in the view's SQL.
+    """
+    _, fields = RelationBinder(replace(catalog, views={}), ()).view(view)
+    return [name for name, _ in fields]

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from analyzer.catalog import Ask, Catalog, Column, Limits, PrivacyUnit, Table
+from analyzer.catalog import Ask, Catalog, Column, Limits, PrivacyUnit, Table, View
 from server import policy_rules as rules
 from server.policy_file import (
     BudgetsFile,
@@ -32,8 +32,10 @@ from server.policy_file import (
     PolicyFile,
     TableFile,
     UnitFile,
+    ViewFile,
 )
 from server.policy_lines import Path, key_lines, line_of
+from server.policy_views import view_mistakes
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -107,7 +109,11 @@ def parse_policy(text: str, *, source: str = "policy") -> Catalog:
     rules.check(file, say)
     if mistakes:
         raise PolicyError(source, mistakes)
-    return _catalog(file)
+    catalog = _catalog(file)
+    mistakes = [Mistake(*found) for found in view_mistakes(catalog, text, lines)]
+    if mistakes:
+        raise PolicyError(source, mistakes)
+    return catalog
 
 
 def _syntax_mistake(text: str, error: tomllib.TOMLDecodeError) -> Mistake:
@@ -152,6 +158,8 @@ def _part_at(path: Path) -> type[BaseModel]:
     """The model of the part of a policy file that a path leads to."""
     if path[:1] == ("tables",) and len(path) > 1:
         return ColumnFile if path[2:3] == ("columns",) and len(path) > 3 else TableFile
+    if path[:1] == ("views",) and len(path) > 1:
+        return ViewFile
     if path[:1] in (("budgets",), ("losses",)) and len(path) > 1:
         return LossFile
     parts: dict[Path, type[BaseModel]] = {
@@ -178,6 +186,9 @@ def _catalog(file: PolicyFile) -> Catalog:
         description=file.description,
         max_keys=file.max_keys,
         min_error_scale=file.min_error_scale,
+        views=MappingProxyType(
+            {name: View(name, view.sql, view.description) for name, view in file.views.items()}
+        ),
     )
     return replace(catalog, version=digest(catalog))
 
@@ -236,6 +247,8 @@ def _canonical(value: Any) -> Any:
             part.name: _canonical(getattr(value, part.name))
             for part in fields(value)
             if part.name not in ("description", "version")
+            # A policy without views has the version that it had before there were any.
+            and not (part.name == "views" and not getattr(value, part.name))
         }
     if isinstance(value, Mapping):
         return {key: _canonical(part) for key, part in value.items()}

@@ -173,6 +173,11 @@ class TableFile(_Part):
     columns: dict[Identifier, ColumnFile]
 
 
+class ViewFile(_Part):
+    sql: str
+    description: str = ""
+
+
 class UnitFile(_Part):
     table: str
     key: str
@@ -210,3 +215,4 @@ class PolicyFile(_Part):
     budgets: BudgetsFile
     losses: LossesFile
     tables: dict[Identifier, TableFile]
+    views: dict[Identifier, ViewFile] = {}
