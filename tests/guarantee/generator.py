@@ -37,8 +37,23 @@ _TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "notes": {"number": ("words",), "bool": ("open",)},
     "cities": {"text": ("name", "region")},
     "regions": {"text": ("name", "country")},
+    "per person": {"number": ("most", "n"), "text": ("first",), "bool": ("some",)},
+    "per kind": {"number": ("least", "mean"), "text": ("kind",), "date": ("last",)},
 }
-_OWNERS = {"patients": "id", "visits": "patient_id", "profiles": "patient_id"}
+_GROUPED = {
+    "per person": "(SELECT patient_id, count(*) AS n, max(cost) AS most, min(diagnosis) AS first,"
+    " bool_or(score > 0) AS some FROM visits GROUP BY patient_id)",
+    "per kind": "(SELECT patient_id, kind, min(cost) AS least, avg(balance) AS mean,"
+    " max(visited_at) AS last FROM visits GROUP BY patient_id, kind)",
+}
+"""Subqueries with exact aggregates over each person's own rows."""
+_OWNERS = {
+    "patients": "id",
+    "visits": "patient_id",
+    "profiles": "patient_id",
+    "per person": "patient_id",
+    "per kind": "patient_id",
+}
 _STEPS = {"items": ("visit_id", "visits"), "notes": ("profile_id", "profiles")}
 _WORDS = ("'Oslo'", "'flu'", "'male'", "'remote'", "'person 2'", "'item 1'", "''", "'0003'")
 
@@ -79,6 +94,8 @@ class Generator:
         text = f"SELECT {', '.join(listed)} FROM {from_.text}"
         if self._one_in(2):
             text += f" WHERE {self._condition(from_.columns)}"
+            if from_.owners and self._one_in(3):
+                text += f" AND {self._lookup(self.chance.choice(from_.owners))}"
         if keys:
             by = self.chance.choice(
                 (keys, [f"k{i}" for i in range(len(keys))], [str(i + 1) for i in range(len(keys))])
@@ -105,14 +122,14 @@ class Generator:
     def _from(self) -> _From:
         from_ = _From()
         first = self.chance.choice(
-            ("patients", "patients", "visits", "visits", "profiles", "items", "notes")
+            (*("patients", "visits") * 3, "profiles", "items", "notes", *_GROUPED)
         )
         self._start(from_, first)
         if first in _STEPS and self._one_in(2):
             column, parent = _STEPS[first]
             self._join(from_, parent, "b", f"a.{column} = b.id")
         # Visits are met once more at most: a person with sixty has 216,000 rows in a third join.
-        for alias, others in (("c", tuple(_OWNERS)), ("d", ("patients", "profiles"))):
+        for alias, others in (("c", tuple(_OWNERS)), ("d", ("patients", "profiles", *_GROUPED))):
             if from_.owners and self._one_in(3):
                 other, owner = self.chance.choice(others), self.chance.choice(from_.owners)
                 self._join(from_, other, alias, f"{alias}.{_OWNERS[other]} = {owner}")
@@ -129,12 +146,17 @@ class Generator:
         from_.add(table, "a")
 
     def _relation(self, table: str) -> str:
+        if table in _GROUPED:
+            return _GROUPED[table]
         if not self._one_in(4):
             return table
         columns: Columns = {k: [] for k in _KINDS}
         for kind, names in _TABLES[table].items():
             columns[kind] += names
-        return f"(SELECT * FROM {table} WHERE {self._condition(columns)})"
+        some = f"SELECT * FROM {table} WHERE {self._condition(columns)}"
+        if table in _OWNERS and self._one_in(4):
+            return f"({some} UNION ALL SELECT * FROM {table} WHERE {self._condition(columns)})"
+        return f"({some})"
 
     def _join(self, from_: _From, table: str, alias: str, on: str, *, public: bool = False) -> None:
         kind = self.chance.choice(("JOIN", "JOIN", "LEFT JOIN"))
@@ -147,6 +169,20 @@ class Generator:
         if self._one_in(3):
             on += f" AND {self._condition(from_.columns)}"
         from_.text += f" {kind} {relation} AS {alias} ON {on}"
+
+    def _lookup(self, owner: str) -> str:
+        """A condition over other rows of the same person."""
+        columns: Columns = {
+            k: [f"e.{name}" for name in _TABLES["visits"].get(k, ())] for k in _KINDS
+        }
+        there = f"FROM visits AS e WHERE {self._condition(columns)}"
+        lookup = self.chance.choice(
+            (
+                f"EXISTS (SELECT 1 {there} AND e.patient_id = {owner})",
+                f"{owner} IN (SELECT e.patient_id {there})",
+            )
+        )
+        return lookup if self._one_in(2) else f"NOT {lookup}"
 
     # Expressions
 
