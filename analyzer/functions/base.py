@@ -215,6 +215,20 @@ def as_type(text: str, expression: Expr, to: Type) -> str:
     return f"CAST({text} AS {to.value})"
 
 
+def one_collation(texts: Sequence[str], args: Sequence[Expr]) -> list[str]:
+    """Printed texts that can meet in one operation.
+
+    Columns can be declared with collations that do not mix: PostgreSQL then fails on the first row
+    that it computes, and on no row if there is none. So where several meet, the first gets the
+    database's own, said aloud: that one wins.
+    """
+    found = list(texts)
+    columns = [i for i, a in enumerate(args) if a.type is Type.TEXT and not isinstance(a, Constant)]
+    if len(columns) > 1:
+        found[columns[0]] = f'({found[columns[0]]} COLLATE "default")'
+    return found
+
+
 def operand(text: str, expression: Expr, to: Type) -> str:
     """Printed ``expression`` as an operand of arithmetic in ``to``, limited where its range is
     not known to be harmless."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.expressions import Call, Constant, Expr, Facts
-from analyzer.functions.base import Function, arity, as_type, coerce, merged, numbers
+from analyzer.functions.base import Function, arity, as_type, coerce, merged, numbers, one_collation
 from analyzer.refusals import WrongType
 from analyzer.types import Type
 
@@ -33,13 +33,14 @@ def comparable(name: str, args: Sequence[Expr]) -> list[Expr]:
 
 
 def same_storage(args: Sequence[Expr], texts: Sequence[str]) -> list[str]:
-    """Printed numbers in storage types whose comparison cannot fail: float8 meets numeric only as
-    numeric (the other way can underflow), except that a constant becomes float8."""
+    """Printed values in storage types whose comparison cannot fail: float8 meets numeric only as
+    numeric (the other way can underflow), except that a constant becomes float8. Texts in one
+    collation."""
     stored = {a.facts.stored for a in args if not isinstance(a, Constant)}
     if Type.FLOAT8 in {a.facts.stored for a in args}:
         to = Type.NUMERIC if stored - {Type.FLOAT8, Type.INT4} else Type.FLOAT8
         return [as_type(t, a, to) for t, a in zip(texts, args, strict=True)]
-    return list(texts)
+    return one_collation(texts, args)
 
 
 def _compare(name: str, args: Sequence[Expr]) -> Call:

@@ -10,7 +10,7 @@ from analyzer import ranges
 from analyzer.catalog import Scalar
 from analyzer.domains import inputs_of
 from analyzer.expressions import Call, Computed, Constant, Domain, Expr, Facts, Interval
-from analyzer.functions.base import Function, arity, as_type, coerce, merged, widest
+from analyzer.functions.base import Function, arity, as_type, coerce, merged, one_collation, widest
 from analyzer.functions.comparison import comparable
 from analyzer.refusals import WrongType
 from analyzer.types import Type
@@ -83,10 +83,16 @@ def _case(name: str, args: Sequence[Expr]) -> Call:
 
 
 def _render_case(call: Call, args: Sequence[str]) -> str:
-    stored = call.facts.stored
-    typed = [as_type(t, e, stored) for t, e in zip(args, call.args, strict=True)]
-    whens = "".join(f" WHEN {args[i]} THEN {typed[i + 1]}" for i in range(0, len(args) - 1, 2))
+    values = [*call.args[1:-1:2], call.args[-1]]
+    typed = _in_one_form(call.facts.stored, values, [*args[1:-1:2], args[-1]])
+    whens = "".join(f" WHEN {c} THEN {v}" for c, v in zip(args[:-1:2], typed[:-1], strict=True))
     return f"(CASE{whens} ELSE {typed[-1]} END)"
+
+
+def _in_one_form(stored: Type, values: Sequence[Expr], texts: Sequence[str]) -> list[str]:
+    """Printed values in one storage type, and texts in one collation."""
+    typed = [as_type(t, e, stored) for t, e in zip(texts, values, strict=True)]
+    return one_collation(typed, values)
 
 
 def _coalesce(name: str, args: Sequence[Expr]) -> Call:
@@ -125,8 +131,7 @@ def _extreme(name: str, args: Sequence[Expr]) -> Call:
 
 
 def _render_variadic(call: Call, args: Sequence[str]) -> str:
-    stored = call.facts.stored
-    typed = [as_type(t, e, stored) for t, e in zip(args, call.args, strict=True)]
+    typed = _in_one_form(call.facts.stored, call.args, args)
     return f"{call.function.upper()}({', '.join(typed)})"
 
 
@@ -162,8 +167,8 @@ def _nullif(name: str, args: Sequence[Expr]) -> Call:
 
 def _render_nullif(call: Call, args: Sequence[str]) -> str:
     if call.type.is_number:
-        stored = call.facts.stored
-        args = [as_type(t, e, stored) for t, e in zip(args, call.args, strict=True)]
+        args = _in_one_form(call.facts.stored, call.args, args)
+    args = one_collation(args, call.args)
     return f"NULLIF({args[0]}, {args[1]})"
 
 

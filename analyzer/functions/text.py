@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from analyzer.expressions import Call, Constant, Expr, Interval
-from analyzer.functions.base import Function, arity, coerce, merged, static_integer
+from analyzer.functions.base import Function, arity, coerce, merged, one_collation, static_integer
 from analyzer.refusals import BadArgument, BadPattern, TooComplex, WrongType
 from analyzer.types import Type
 
@@ -97,6 +97,7 @@ def _bounded(length: Fraction) -> Fraction:
 
 def _render_together(call: Call, args: Sequence[str]) -> str:
     parts = [_part(t, e) for t, e in zip(args, call.args, strict=True)]
+    parts = one_collation(parts, call.args)
     return f"concat({', '.join(parts)})" if call.function == "concat" else f"({' || '.join(parts)})"
 
 
@@ -212,7 +213,7 @@ def _render_infix(call: Call, args: Sequence[str]) -> str:
 
 
 def _render_call(call: Call, args: Sequence[str]) -> str:
-    return f"{call.function}({', '.join(args)})"
+    return f"{call.function}({', '.join(one_collation(args, call.args))})"
 
 
 FUNCTIONS = (

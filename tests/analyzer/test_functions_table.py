@@ -7,6 +7,7 @@ ones of a live PostgreSQL.
 
 from __future__ import annotations
 
+import random
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -26,7 +27,7 @@ from analyzer.parse import parse_as
 from analyzer.refusals import Refusal
 from analyzer.scope import Entry, Scope
 from analyzer.types import Type
-from tests.analyzer.expressions import COLUMNS, refs, table_columns
+from tests.analyzer.expressions import COLUMNS, Maker, expressions, refs, table_columns
 from tests.analyzer.live import (
     TYPES,
     Outcome,
@@ -459,6 +460,56 @@ def test_a_text_is_a_number_only_where_all_of_it_spells_one(tame, spelled, whole
         assert isinstance(outcome, Outcome), outcome
         (value,) = set(outcome.values)
         assert (None if value is None else Decimal(value)) == expected
+
+
+def _build_collations(uri: str) -> None:
+    """The table of edge values, its texts declared with collations that do not mix."""
+    _build_edge(uri)
+    with connect(uri) as connection:
+        for column, collation in (("t", "C"), ("t1", "POSIX")):
+            change = f'ALTER TABLE edge ALTER {column} TYPE text COLLATE "{collation}"'
+            connection.execute(change.encode())
+
+
+@pytest.fixture(scope="module")
+def collations(postgres):
+    with connect(postgres.template("collations", _build_collations)) as connection:
+        yield connection
+
+
+MEETING = """
+t = t1
+t < t1
+t IS DISTINCT FROM t1
+greatest(t, t1) = 'x'
+least(t1, t) || t
+coalesce(t, t1) = 'x'
+CASE WHEN b THEN t ELSE t1 END > 'a'
+CASE t WHEN t1 THEN 1 END
+nullif(t, t1)
+lower(t || t1)
+initcap(concat(t, 'x', t1))
+strpos(t, t1)
+strpos(t || t1, t || 'x')
+starts_with(t, t1)
+(t || t1) LIKE 'a%'
+(t || t1) ILIKE 'A%'
+replace(t || t1, 'a', 'b')
+t IN (t1, 'a')
+t BETWEEN t1 AND t1 || 'z'
+""".strip().splitlines()
+
+
+def test_texts_of_two_collations_meet_without_failing_on_a_row(collations):
+    with pytest.raises(psycopg.errors.IndeterminateCollation):
+        collations.execute(b"SELECT t = t1 FROM edge")
+    maker = Maker(random.Random(11), constants={"text": ["a"], "bool": [True], "number": [1]})
+    columns = refs(table_columns())
+    made = [expression for _, expression in expressions(maker, columns, 400)]
+    written = [*MEETING, *(text for _, text in CASES)]
+    for expression in [*map(bound, written), *made]:
+        (outcome,) = run(collations, [expression])
+        assert isinstance(outcome, Outcome), outcome
 
 
 REFUSED = """
