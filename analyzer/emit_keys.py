@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 from analyzer.catalog import Scalar, ValuesFrom
@@ -113,10 +113,10 @@ def _from_inputs(printer: Printer, expression: Expr, most: int | None) -> str:
     The same text that computes it for rows computes it here. The limit can cut nothing off, unless
     what the analyzer says of ranges is wrong; then it keeps the number of keys to what was said.
     """
-    columns: dict[Expr, Expr] = {}
+    columns: list[tuple[Expr, Expr]] = []
     sources = []
     for i, leaf in enumerate(inputs_of(expression) or ()):
-        columns[leaf] = Ref(f"x{i}", "k", leaf.type, leaf.nullable, leaf.facts)
+        columns.append((leaf, Ref(f"x{i}", "k", leaf.type, leaf.nullable, leaf.facts)))
         value = f"CAST(v.k AS {leaf.facts.stored.value})"
         if leaf.type is Type.TEXT:
             value += ' COLLATE "default"'
@@ -127,10 +127,12 @@ def _from_inputs(printer: Printer, expression: Expr, most: int | None) -> str:
     return text if most is None else f"SELECT w.k FROM ({text} ORDER BY y.k LIMIT {most}) AS w"
 
 
-def _over(expression: Expr, columns: Mapping[Expr, Expr]) -> Expr:
+def _over(expression: Expr, columns: Sequence[tuple[Expr, Expr]]) -> Expr:
     """The expression with other columns in place of its inputs."""
-    if expression in columns:
-        return columns[expression]
+    # Compared, not hashed: a hash reads all of an expression, at every level of it.
+    for leaf, column in columns:
+        if expression == leaf:
+            return column
     if isinstance(expression, Call):
         args = tuple(_over(arg, columns) for arg in expression.args)
         return replace(expression, args=args)
