@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from fractions import Fraction
 
@@ -88,7 +88,7 @@ def analyze(
         selection = measures.index(units)
     calibration = _calibrate(measures, bounds, selection, ask, catalog)
     draws = _draws(measures, calibration)
-    return _plan(query, keys, bounds, of, measures, draws, calibration, selection, catalog)
+    return _plan(query, keys, bounds, of, measures, draws, calibration, selection, catalog, options)
 
 
 def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
@@ -178,6 +178,7 @@ def _plan(
     calibration: Calibration,
     selection: int | None,
     catalog: Catalog,
+    options: QueryOptions,
 ) -> PrivatePlan:
     index = {a: [measures.index(m) for m in several] for a, several in of.items()}
     quantiles = list(
@@ -203,7 +204,7 @@ def _plan(
     exact, parts = exact_statement(query, keys, bounds, measures, dict(catalog.tables))
     last, used = query.stages[-1], aggregates_of(query.stages)
     noisy = [bool(u) and e.type.is_number for (_, e), u in zip(last.outputs, used, strict=True)]
-    cells = Cells(bars, len(quantiles))
+    cells = Cells(bars, len(quantiles), _floored(measures, draws, options))
     finish = finish_statement(query.stages, noisy, key_types, cells, values)
     columns = tuple(_column(last, i, used[i], index) for i in range(len(used)))
     return PrivatePlan(
@@ -221,7 +222,7 @@ def _plan(
         columns=columns,
         events=calibration.events,
         loss=calibration.loss,
-        notices=_notices(keys, bounds, measures, calibration),
+        notices=(*_notices(keys, bounds, measures, calibration), *_cleaned(of, options)),
         digest=_digest(catalog, exact, finish, calibration),
     )
 
@@ -264,6 +265,29 @@ def _notices(
     elif any(not key.facts.total_domain for key in keys.expressions):
         found.append("Groups are the declared values; rows with other values are left out.")
     return tuple(found)
+
+
+def _floored(
+    measures: Sequence[Measure], draws: Sequence[Draw], options: QueryOptions
+) -> frozenset[int]:
+    """The cells that count something, where such are wanted without numbers below zero."""
+    counts = (Count, People, Distinct)
+    return frozenset(
+        cell
+        for one, draw in zip(measures, draws, strict=True)
+        if options.non_negative and isinstance(one, counts)
+        for cell in draw.cells
+    )
+
+
+def _cleaned(of: Mapping[Aggregate, Sequence[Measure]], options: QueryOptions) -> list[str]:
+    """What was done to noisy numbers so that they lie where such numbers can lie."""
+    found = []
+    if any(isinstance(one, Shares | Histogram) for several in of.values() for one in several):
+        found.append("Averages, quantiles and the like are kept where such numbers can lie.")
+    if options.non_negative and any(a.kind.startswith("count") for a in of):
+        found.append("Counts below zero are shown as zero.")
+    return found
 
 
 def _clamped(axis: Axis) -> str:

@@ -33,6 +33,8 @@ class Cells:
     """The cells that are columns of their own, and their error bars in grid steps."""
     quantiles: int
     """How many quantiles come with each group, each with its value moved up and down."""
+    floored: frozenset[int] = frozenset()
+    """Cells that are zero where noise made them less; they are moved from there."""
 
     @property
     def count(self) -> int:
@@ -57,7 +59,8 @@ def noisy_groups(key_types: Sequence[Type], cells: Cells, *, crossed: bool) -> l
     before, ways = _signed(cells) if signed else _one_by_one(cells)
     columns = ["g.r", "s.v", *keys]
     for index, (cell, bar) in enumerate(cells.bars.items()):
-        columns.append(f"(g.c{cell} + {ways[index]} * {bar}) AS c{cell}")
+        value = f"GREATEST(g.c{cell}, 0)" if cell in cells.floored else f"g.c{cell}"
+        columns.append(f"({value} + {ways[index]} * {bar}) AS c{cell}")
     for i, way in enumerate(ways[len(cells.bars) :]):
         columns.append(
             f"CASE {way} WHEN 1 THEN g.q{i}u WHEN -1 THEN g.q{i}d ELSE g.q{i} END AS q{i}"

@@ -71,6 +71,9 @@ class QueryOptions:
 
     max_rows_contributed: int | None = None
     max_groups_contributed: int | None = None
+    non_negative: bool = False
+    """Whether counts below zero are shown as zero. Costs nothing; averages of such counts over
+    groups come out too large."""
 
 
 @dataclass(frozen=True, slots=True)

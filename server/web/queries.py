@@ -61,6 +61,9 @@ class QuestionBody(Body):
     max_groups_contributed: Annotated[
         int | None, Field(description="In how many groups one person counts, for this query.")
     ] = None
+    non_negative: Annotated[
+        bool, Field(description="Whether noisy counts below zero are shown as zero. Costs nothing.")
+    ] = False
 
     def question(self) -> Question:
         """As the gateway takes it."""
@@ -71,7 +74,9 @@ class QuestionBody(Body):
             epsilon=self.epsilon,
             delta=self.delta,
             request_id=self.request_id,
-            options=QueryOptions(self.max_rows_contributed, self.max_groups_contributed),
+            options=QueryOptions(
+                self.max_rows_contributed, self.max_groups_contributed, self.non_negative
+            ),
         )
 
 

@@ -217,6 +217,11 @@ class TestErrorBars:
         assert told.rows == ((301, None),)
         assert told.error_bars == ((None, None),)
 
+    def test_what_one_move_of_several_makes_null_has_none(self, ask: Asker) -> None:
+        told = ask("SELECT CASE WHEN count(*) >= 301 THEN count(*) + sum(age) END FROM patients")
+        assert told.rows[0][0] is not None
+        assert told.error_bars == ((None,),)
+
     def test_a_grouped_key_has_none(self, ask: Asker) -> None:
         told = ask(
             "SELECT n, sum(n) FROM (SELECT count(*) AS n FROM patients GROUP BY city) AS t GROUP BY n"
@@ -367,3 +372,23 @@ def test_nothing_fails_whatever_keys_and_cells_are(sql: str, key: str, place: Re
         rows = place.run(plan.finish, json.dumps(groups))
         shown = releases.answer(plan, rows)
         assert json.dumps(shown.to_json(), allow_nan=False)
+
+
+class TestCleaning:
+    def test_counts_below_zero_are_shown_as_zero_on_demand(self, ask: Asker) -> None:
+        sql = (
+            "SELECT count(*), count(id), count(DISTINCT id), sum(age) FROM patients WHERE age > 200"
+        )
+        plain = ask(sql, noise=-50)
+        clean = ask(sql, noise=-50, options=QueryOptions(non_negative=True))
+        assert plain.rows == ((-50, -50, -50, -50),)
+        assert clean.rows == ((0, 0, 0, -50),)
+        assert clean.error_bars == plain.error_bars
+        assert "Counts below zero are shown as zero." in clean.notices
+        assert "Counts below zero are shown as zero." not in plain.notices
+
+    def test_averages_and_quantiles_stay_in_bounds_and_say_so(self, ask: Asker) -> None:
+        for noise in (-(10**6), 10**6):
+            told = ask("SELECT avg(age), min(age), max(age) FROM patients", noise=noise)
+            assert all(0 <= value <= 120 for value in told.rows[0])
+            assert any("where such numbers can lie" in notice for notice in told.notices)
