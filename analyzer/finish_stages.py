@@ -27,6 +27,8 @@ from analyzer.stages import (
 from analyzer.types import Type
 
 _TOTALS = ("sum", "avg")
+MAX_JOINED = 20_000
+"""The most rows that a join of noisy results may make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +124,16 @@ class StagePrinter(Printer):
             text = f"{kept} JOIN {item} ON ({alias}.r = {kept}.r)"
             return replace(plain, text=text, joined=True)
         items = list(aliased(stage.source))
-        numbers = [f"{one.alias}.r" for one in items]
         listed = [f"{one.alias}.r AS {one.alias}" for one in items]
-        met = (
-            f"SELECT row_number() OVER (ORDER BY {', '.join(numbers)}) AS r, {', '.join(listed)}"
-            f" FROM {self._met(stage.source)}"
-        )
+        met = f"SELECT {', '.join(listed)} FROM {self._met(stage.source)}"
         if stage.where is not None:
             met += f" WHERE {self.expression(stage.where)}"
-        pairs, variant = self._add(f"j{index}", met), f"v{index}"
+        met = self._add(f"f{index}", f"{met} LIMIT {MAX_JOINED + 1}")
+        order = ", ".join(f"q.{one.alias}" for one in items)
+        # With more rows than that it fails, by a division by zero, before it fills a disk.
+        room = f"(1 / ({MAX_JOINED + 1} - (SELECT count(*) FROM {met})) >= 0)"
+        numbered = f"SELECT q.*, row_number() OVER (ORDER BY {order}) AS r FROM {met} AS q"
+        pairs, variant = self._add(f"j{index}", f"{numbered} WHERE {room}"), f"v{index}"
         text = f"{pairs} CROSS JOIN variants AS {variant}"
         for one in items:
             same = f"({one.alias}.r = {pairs}.{one.alias}) AND ({one.alias}.v = {variant}.v)"

@@ -14,6 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 
 from analyzer.analyze import analyze
@@ -392,3 +393,17 @@ class TestCleaning:
             told = ask("SELECT avg(age), min(age), max(age) FROM patients", noise=noise)
             assert all(0 <= value <= 120 for value in told.rows[0])
             assert any("where such numbers can lie" in notice for notice in told.notices)
+
+
+def test_a_join_of_too_many_rows_fails_early(place: Replay) -> None:
+    """It costs the analyst the charge, and the database next to nothing."""
+    inner = "SELECT born, count(*) AS n FROM patients GROUP BY born"
+    plan = analyze(
+        f"WITH t AS ({inner}) SELECT count(*) FROM t AS a, t AS b, t AS c, t AS d", catalog()
+    )
+    cells = [cell for draw in plan.draws for cell in draw.cells]
+    groups = [{"r": r, "k0": "1950-01-01", **{f"c{cell}": 1 for cell in cells}} for r in range(500)]
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        place.run(plan.finish, json.dumps(groups))
+    ((_, joined, _),) = place.run(plan.finish, json.dumps(groups[:11]))
+    assert joined == 11**4
