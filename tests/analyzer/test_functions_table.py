@@ -321,10 +321,8 @@ def _plainly(connection: psycopg.Connection, written: str) -> tuple[Type, list[s
     return TYPES[cursor.description[0].type_code], [row[0] for row in cursor.fetchall()]
 
 
-@pytest.mark.parametrize("name, written", CASES)
+@pytest.mark.parametrize("name, written", [c for c in CASES if c[1] not in _TYPED_OTHERWISE])
 def test_it_has_the_type_that_postgres_gives_it(edge, name, written):
-    if written in _TYPED_OTHERWISE:
-        pytest.skip(_TYPED_OTHERWISE[written])
     cursor = edge.execute(f"SELECT {written} FROM edge AS t0 WHERE false".encode())
     assert TYPES[cursor.description[0].type_code] is bound(written).type
 
@@ -342,10 +340,9 @@ def _row_by_row(connection: psycopg.Connection, written: str) -> list[str | None
     return found
 
 
-@pytest.mark.parametrize("name, written", CASES)
+# An interval of 1,000 years and as many days back leaves the years 1 to 9999 between its steps.
+@pytest.mark.parametrize("name, written", [c for c in CASES if "1000 years -365000" not in c[1]])
 def test_it_means_what_postgres_means_by_it(tame, name, written):
-    if "1000 years -365000" in written:
-        pytest.skip("leaves the years 1 to 9999 between its steps")
     expression = bound(written)
     (outcome,) = run(tame, [expression])
     assert isinstance(outcome, Outcome), outcome
@@ -377,11 +374,9 @@ _BOUNDS = {
 }
 
 
-@pytest.mark.parametrize("name, written", CASES)
+@pytest.mark.parametrize("name, written", [c for c in CASES if bound(c[1]).type.is_number])
 def test_values_inside_declared_bounds_stay_in_the_declared_range(tame, name, written):
     expression = bound(written, _BOUNDS)
-    if not expression.type.is_number:
-        pytest.skip("no number")
     kept = " AND ".join(
         f"(t0.{c} IS NULL OR t0.{c} BETWEEN {a} AND {b})" for c, (a, b) in _BOUNDS.items()
     )
@@ -418,11 +413,15 @@ def calendar(postgres):
 
 
 @pytest.mark.parametrize(
-    "written", [w for name in ("extract", "date_trunc", "time + interval") for w in SAMPLES[name]]
+    "written",
+    [
+        written
+        for name in ("extract", "date_trunc", "time + interval")
+        for written in SAMPLES[name]
+        if "epoch FROM z" not in written and "1000 years" not in written
+    ],
 )
 def test_parts_of_dates_stay_in_their_range_on_every_day_and_mean_the_same(calendar, written):
-    if "epoch FROM z" in written or "1000 years" in written:
-        pytest.skip("not about days of this calendar")
     expression = bound(written)
     (outcome,) = run(calendar, [expression])
     assert isinstance(outcome, Outcome), outcome
