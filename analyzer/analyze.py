@@ -298,7 +298,8 @@ def _clamped(axis: Axis) -> str:
 def _quantile(aggregate: Aggregate, several: Sequence[Measure], index: Sequence[int]) -> Quantile:
     """How the noisy histogram is read for an aggregate."""
     (one,), (draw,) = several, index
-    assert isinstance(one, Histogram) and aggregate.fraction is not None
+    assert isinstance(one, Histogram)
+    assert aggregate.fraction is not None
     tick = one.axis.tick
     return Quantile(
         draw,

@@ -205,7 +205,7 @@ class GroupBinder(ExpressionBinder):
         return _aggregate("quantile", (argument,), result, name, share, continuous=continuous)
 
     def _grouping(self, node: exp.Expression, condition: Expr | None) -> Expr:
-        """GROUPING(a, b): which keys the grouping set leaves out, the last one in the lowest bit."""
+        """GROUPING(a, b): which keys the grouping set leaves out, the last in the lowest bit."""
         only(node, "expressions")
         if condition is not None:
             raise WrongGrouping("GROUPING takes no FILTER.")

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from analyzer.catalog import Column, Scalar
 from analyzer.expressions import Expr, Ref
@@ -81,9 +82,7 @@ def refs(columns: Mapping[str, Column], alias: str = "t0") -> dict[str, Ref]:
 class Maker:
     """Makes random nodes. The same chance gives the same nodes."""
 
-    def __init__(
-        self, chance: random.Random, *, constants: Mapping[str, Sequence[Scalar | None]]
-    ) -> None:
+    def __init__(self, chance: random.Random, *, constants: Mapping[str, Any]) -> None:
         self.chance = chance
         self.constants = constants
 

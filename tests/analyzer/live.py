@@ -187,7 +187,7 @@ def outside(value: str, stored: Type, interval: Interval, slack: Fraction) -> bo
         bound = interval.lower if number < 0 else interval.upper
         return bound is not None
     exact = Fraction(float(value)) if stored is Type.FLOAT8 else Fraction(number)
-    return beyond(exact, interval, slack * max(1, abs(exact)))
+    return beyond(exact, interval, slack * max(Fraction(1), abs(exact)))
 
 
 def beyond(exact: Fraction, interval: Interval, room: Fraction = Fraction(0)) -> bool:

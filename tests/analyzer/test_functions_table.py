@@ -286,7 +286,8 @@ def _days(value: str) -> Fraction:
     return days(clock) + (cycles - 2000 // _CYCLE) * 146_097
 
 
-def _leaves(value: str, kind: Type, interval: Interval) -> bool:
+def _leaves(value: str | None, kind: Type, interval: Interval) -> bool:
+    assert value is not None
     if kind.is_number:
         return outside(value, kind, interval, Fraction(1, 10**12))
     if kind not in (Type.TEXT, Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ):
@@ -360,7 +361,7 @@ def _same(mine: str | None, plain: str | None, kind: Type) -> bool:
     if mine is None or plain is None or not kind.is_number:
         return mine == plain
     a, b = Decimal(mine), Decimal(plain)
-    return abs(a - b) <= Decimal("1e-9") * max(1, abs(b))
+    return abs(a - b) <= Decimal("1e-9") * max(Decimal(1), abs(b))
 
 
 _BOUNDS = {

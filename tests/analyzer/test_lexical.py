@@ -121,7 +121,7 @@ def test_length_has_a_limit():
 @pytest.mark.parametrize("opening, closing", [("(", ")"), ("CASE WHEN true THEN ", " END")])
 def test_depth_has_a_limit(opening, closing):
     def nested(depth: int) -> str:
-        return "SELECT " + opening * depth + "1" + closing * depth
+        return f"SELECT {opening * depth}1{closing * depth}"
 
     check_text(nested(LIMITS.depth), LIMITS)
     with pytest.raises(TooComplex) as refused:

@@ -105,7 +105,7 @@ def _same(mine: str | None, theirs: str | None, kind: Type) -> bool:
     if mine == theirs or mine is None or theirs is None or not kind.is_number:
         return mine == theirs
     a, b = Decimal(mine), Decimal(theirs)
-    return abs(a - b) <= Decimal("1e-9") * max(1, abs(b))
+    return abs(a - b) <= Decimal("1e-9") * max(Decimal(1), abs(b))
 
 
 @pytest.mark.parametrize("seed, count", [(5, 500), pytest.param(6, 10_000, marks=pytest.mark.slow)])

@@ -221,10 +221,16 @@ def test_a_mistake_names_its_line_and_key_and_what_is_right(old, new, line, key,
 
 
 def test_bounds_of_dates_are_days_and_a_last_day_is_a_whole_one():
-    text = changed('born = { type = "date"', 'seen = { type = "timestamp", lower = 1970-01-02, upper = 1970-01-03 }\nborn = { type = "date", lower = 1969-12-31, upper = "1970-01-11"')
+    text = changed(
+        'born = { type = "date"',
+        'seen = { type = "timestamp", lower = 1970-01-02, upper = 1970-01-03 }\nborn = { type = "date", lower = 1969-12-31, upper = "1970-01-11"',
+    )
     columns = next(t for t in parse_policy(text).tables.values() if "seen" in t.columns).columns
-    assert (columns["born"].lower, columns["born"].upper) == (-1, 10)
-    assert (columns["seen"].lower, columns["seen"].upper) == (1, 3 - Fraction(1, 86_400_000_000))
+    assert (columns["born"].lower, columns["born"].upper) == (Fraction(-1), Fraction(10))
+    assert (columns["seen"].lower, columns["seen"].upper) == (
+        Fraction(1),
+        3 - Fraction(1, 86_400_000_000),
+    )
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file():
