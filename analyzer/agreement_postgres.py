@@ -50,9 +50,10 @@ def form_of(node: Fields) -> Form:
     Raises:
         Refusal: a node or a field outside what epsql compares; its position counts bytes.
     """
-    for kind, fields in node.items():
-        return read(kind, fields)
-    raise unsupported("an empty node", {})
+    if len(node) != 1:
+        raise unsupported("no node", {})
+    ((kind, fields),) = node.items()
+    return read(kind, fields)
 
 
 def read(kind: str, fields: Fields) -> Form:

@@ -16,7 +16,6 @@ from analyzer.agreement_postgres import (
 )
 from analyzer.agreement_words import (
     CALLS,
-    FRAME_DEFAULT,
     FRAME_SPELLING,
     INTERVAL_FIELDS,
     OPERATORS,
@@ -35,11 +34,28 @@ from analyzer.refusals import NoMechanism, UnknownFunction, Unsupported
 
 _PLAIN = ("funcname", "args", "funcformat")
 _MODIFIERS = ("agg_star", "agg_distinct", "agg_within_group", "agg_order", "agg_filter", "over")
-_NEGATED = {
-    "AEXPR_NOT_DISTINCT": "AEXPR_DISTINCT",
-    "AEXPR_NOT_BETWEEN": "AEXPR_BETWEEN",
-    "AEXPR_NOT_BETWEEN_SYM": "AEXPR_BETWEEN_SYM",
+_TESTS = {
+    ("AEXPR_DISTINCT", "="): ("distinct from", False),
+    ("AEXPR_NOT_DISTINCT", "="): ("distinct from", True),
+    ("AEXPR_NULLIF", "="): ("nullif", False),
+    ("AEXPR_IN", "="): ("in", False),
+    ("AEXPR_IN", "<>"): ("in", True),
+    ("AEXPR_LIKE", "~~"): ("like", False),
+    ("AEXPR_LIKE", "!~~"): ("like", True),
+    ("AEXPR_ILIKE", "~~*"): ("ilike", False),
+    ("AEXPR_ILIKE", "!~~*"): ("ilike", True),
+    ("AEXPR_BETWEEN", "BETWEEN"): ("between", False),
+    ("AEXPR_NOT_BETWEEN", "NOT BETWEEN"): ("between", True),
+    ("AEXPR_BETWEEN_SYM", "BETWEEN SYMMETRIC"): ("between symmetric", False),
+    ("AEXPR_NOT_BETWEEN_SYM", "NOT BETWEEN SYMMETRIC"): ("between symmetric", True),
 }
+"""Expressions by kind and operator: the form's tag, and whether it is negated."""
+_LIKE_ESCAPE = {
+    "funcname": [{"String": {"sval": "pg_catalog"}}, {"String": {"sval": "like_escape"}}],
+    "funcformat": "COERCE_EXPLICIT_CALL",
+}
+_CONNECTORS = {"AND_EXPR": "and", "OR_EXPR": "or", "NOT_EXPR": "not"}
+_NULLS = {"IS_NULL": False, "IS_NOT_NULL": True}
 _TRUTHS: dict[str, tuple[bool, bool | None]] = {
     "IS_TRUE": (False, True),
     "IS_NOT_TRUE": (True, True),
@@ -60,7 +76,7 @@ def _constant(fields: Fields) -> Form:
         return number(fields["fval"]["fval"])
     if "boolval" in fields:
         return ("bool", fields["boolval"].get("boolval", False))
-    if "isnull" in fields:
+    if fields.get("isnull"):
         return ("null",)
     raise unsupported("A_Const", fields)
 
@@ -80,29 +96,27 @@ def _parameter(fields: Fields) -> Form:
 
 @reads("A_Expr", "kind", "name", "lexpr", "rexpr")
 def _expression(fields: Fields) -> Form:
-    kind, name = fields["kind"], names(fields["name"])[-1]
+    kind = fields["kind"]
     if kind == "AEXPR_OP":
         return _operator(fields)
-    left, right = form_of(fields["lexpr"]), fields["rexpr"]
-    negated = kind in _NEGATED or name in ("<>", "!~~", "!~~*")
-    match _NEGATED.get(kind, kind):
-        case "AEXPR_DISTINCT":
-            form: Form = ("distinct from", left, form_of(right))
-        case "AEXPR_NULLIF":
-            form = ("nullif", left, form_of(right))
-        case "AEXPR_IN":
-            form = ("in", left, *forms(right["List"]["items"]))
-        case "AEXPR_LIKE":
-            form = ("like", left, *_pattern(right))
-        case "AEXPR_ILIKE":
-            form = ("ilike", left, *_pattern(right))
-        case "AEXPR_BETWEEN":
-            form = ("between", left, *forms(right["List"]["items"]))
-        case "AEXPR_BETWEEN_SYM":
-            form = ("between symmetric", left, *forms(right["List"]["items"]))
-        case _:
-            raise unsupported(kind, fields)
+    test = _TESTS.get((kind, ".".join(names(fields["name"]))))
+    if test is None:
+        raise unsupported(kind, fields)
+    tag, negated = test
+    form = (tag, form_of(fields["lexpr"]), *_operands(fields["rexpr"]))
     return ("not", form) if negated else form
+
+
+def _operands(node: Fields) -> Form:
+    """What stands after IN, BETWEEN and LIKE: several, or a pattern and its escape character."""
+    if "List" in node:
+        return forms(node["List"]["items"])
+    # The grammar makes a call of ESCAPE. Written by hand it is the same, unless more stands after.
+    call = {k: v for k, v in node.get("FuncCall", {}).items() if k != "location"}
+    args = call.pop("args", [])
+    if len(args) == 2 and call == _LIKE_ESCAPE:
+        return forms(args)
+    return (form_of(node),)
 
 
 def _operator(fields: Fields) -> Form:
@@ -127,25 +141,16 @@ def _operator(fields: Fields) -> Form:
     )
 
 
-def _pattern(node: Fields) -> Form:
-    """The pattern of LIKE, and the escape character where one is given."""
-    call = node.get("FuncCall")
-    if call is not None and names(call["funcname"]) == ("pg_catalog", "like_escape"):
-        return forms(call["args"])
-    return (form_of(node),)
-
-
 @reads("BoolExpr", "boolop", "args")
 def _boolean(fields: Fields) -> Form:
-    if fields["boolop"] == "NOT_EXPR":
-        return ("not", form_of(fields["args"][0]))
-    return joined(fields["boolop"].removesuffix("_EXPR").lower(), forms(fields["args"]))
+    kind, args = _CONNECTORS[fields["boolop"]], forms(fields["args"])
+    return (kind, *args) if kind == "not" else joined(kind, args)
 
 
 @reads("NullTest", "arg", "nulltesttype")
 def _null_test(fields: Fields) -> Form:
     form = ("is", form_of(fields["arg"]), None)
-    return form if fields["nulltesttype"] == "IS_NULL" else ("not", form)
+    return ("not", form) if _NULLS[fields["nulltesttype"]] else form
 
 
 @reads("BooleanTest", "arg", "booltesttype")
@@ -230,10 +235,11 @@ def _type(fields: Fields) -> Form:
 @reads("FuncCall", *_PLAIN, *_MODIFIERS)
 def _call(fields: Fields) -> Form:
     path = names(fields["funcname"])
-    if fields["funcformat"] == "COERCE_SQL_SYNTAX":
+    name: str | None = None
+    if fields["funcformat"] == "COERCE_SQL_SYNTAX" and path[:-1] == ("pg_catalog",):
         name = SYNTAX_CALLS.get(path[-1])
-    else:
-        name = CALLS.get(path[0]) if len(path) == 1 else None
+    elif fields["funcformat"] == "COERCE_EXPLICIT_CALL" and len(path) == 1:
+        name = CALLS.get(path[0])
     if name is None:
         raise _unknown_function(".".join(path), fields)
     args = forms(fields.get("args", ()))
@@ -265,7 +271,7 @@ def _window(fields: Fields) -> Form:
     return (
         forms(fields.get("partitionClause", ())),
         forms(fields.get("orderClause", ())),
-        fields.get("frameOptions", FRAME_DEFAULT) & ~FRAME_SPELLING,
+        fields["frameOptions"] & ~FRAME_SPELLING,
         optional(fields, "startOffset"),
         optional(fields, "endOffset"),
     )

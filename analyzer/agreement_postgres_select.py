@@ -27,12 +27,18 @@ _MATERIALIZED = {
     "CTEMaterializeNever": False,
 }
 _DESCENDING = {"SORTBY_DEFAULT": False, "SORTBY_ASC": False, "SORTBY_DESC": True}
-_NULLS_FIRST = {"SORTBY_NULLS_FIRST": True, "SORTBY_NULLS_LAST": False}
+_NULLS_FIRST = {
+    "SORTBY_NULLS_DEFAULT": None,
+    "SORTBY_NULLS_FIRST": True,
+    "SORTBY_NULLS_LAST": False,
+}
+_JOINS = {"JOIN_INNER": "inner", "JOIN_LEFT": "left", "JOIN_RIGHT": "right", "JOIN_FULL": "full"}
+_OPERATIONS = {"SETOP_UNION": "union", "SETOP_INTERSECT": "intersect", "SETOP_EXCEPT": "except"}
 
 
 @reads("SelectStmt", *_ALL_OF_THEM, *_OF_ONE, "havingClause", "all", "larg", "rarg")
 def _select(fields: Fields) -> Form:
-    if fields["limitOption"] == "LIMIT_OPTION_WITH_TIES":
+    if fields["limitOption"] not in ("LIMIT_OPTION_DEFAULT", "LIMIT_OPTION_COUNT"):
         raise Unsupported("WITH TIES is not supported.")
     tail = (
         read("WithClause", fields["withClause"]) if "withClause" in fields else None,
@@ -45,7 +51,7 @@ def _select(fields: Fields) -> Form:
         for name in fields.keys() & {*_OF_ONE, "havingClause"}:
             raise unsupported(f"SelectStmt.{name}", fields)
         return (
-            operation.removeprefix("SETOP_").lower(),
+            _OPERATIONS[operation],
             not fields.get("all", False),
             read("SelectStmt", fields["larg"]),
             read("SelectStmt", fields["rarg"]),
@@ -79,7 +85,7 @@ def _cte(fields: Fields) -> Form:
 
 
 def _distinct(clause: list[Fields] | None) -> Form | None:
-    if clause is None:
+    if not clause:
         return None
     return () if clause == [{}] else forms(clause)
 
@@ -95,7 +101,8 @@ def _sort(fields: Fields) -> Form:
     if descending is None or "useOp" in fields:
         raise Unsupported("ORDER BY ... USING is not supported.", position=place(fields))
     # PostgreSQL sorts NULL as larger than everything, unless told otherwise.
-    nulls_first = _NULLS_FIRST.get(fields["sortby_nulls"], descending)
+    first = _NULLS_FIRST[fields["sortby_nulls"]]
+    nulls_first = descending if first is None else first
     return ("sort", key_form(fields["node"]), descending, nulls_first)
 
 
@@ -146,7 +153,7 @@ def _join(fields: Fields) -> Form:
         raise Unsupported("NATURAL JOIN is not supported.", hint="Write JOIN ... USING (column).")
     return (
         "join",
-        fields["jointype"].removeprefix("JOIN_").lower(),
+        _JOINS[fields["jointype"]],
         form_of(fields["larg"]),
         form_of(fields["rarg"]),
         optional(fields, "quals"),

@@ -16,8 +16,8 @@ from analyzer.syntax import only, position_of, spoken
 
 _Reader = Callable[[Any], Form]
 _READERS: dict[type[exp.Expression], tuple[_Reader, frozenset[str]]] = {}
-_SIDES = ("", "LEFT", "RIGHT", "FULL")
-_KINDS = ("", "INNER", "CROSS", "OUTER")
+_SIDES = {"": "inner", "LEFT": "left", "RIGHT": "right", "FULL": "full"}
+_JOIN_WORDS = {*_SIDES, "INNER", "CROSS", "OUTER"}
 _ALL_OF_THEM = ("with_", "order", "limit", "offset")
 
 
@@ -226,17 +226,18 @@ def _joined(left: Form, joins: list[exp.Join] | None) -> Form:
     return left
 
 
-@reads(exp.Join, args=("this", "side", "kind", "on", "using"))
+@reads(exp.Join, args=("this", "side", "kind", "method", "on", "using"))
 def _join(node: exp.Join) -> Form:
     side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-    if side not in _SIDES or kind not in _KINDS:
+    strange = max({str(node.args.get("method") or ""), side, kind} - _JOIN_WORDS, default="")
+    if strange:
         raise SyntaxRefused(
-            f"{side or kind} cannot stand before JOIN.",
-            hint=f"If it is an alias, write AS {(side or kind).lower()}, or use another.",
+            f"{strange} cannot stand before JOIN.",
+            hint=f"If it is an alias, write AS {strange.lower()}, or use another.",
             position=position_of(node),
         )
     on = optional(node, "on")
-    return ("join", side.lower() or "inner", _item(node.this), on, names(node.args.get("using")))
+    return ("join", _SIDES[side], _item(node.this), on, names(node.args.get("using")))
 
 
 def _item(node: exp.Expression) -> Form:

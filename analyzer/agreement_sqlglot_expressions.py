@@ -13,7 +13,7 @@ from analyzer.agreement_words import (
     negative,
     number,
 )
-from analyzer.refusals import Unsupported
+from analyzer.refusals import SyntaxRefused, Unsupported
 from analyzer.syntax import only, position_of
 
 _BINARY: dict[type[exp.Expression], str] = {
@@ -137,18 +137,20 @@ def _null(_: exp.Null) -> Form:
 
 @reads(exp.Parameter, args=("this",))
 def _parameter(node: exp.Parameter) -> Form:
-    tag, value = form_of(node.this)
-    if tag != "int":
+    number_of = form_of(node.this)
+    if number_of[0] != "int":
         raise Unsupported("Parameters are written $1, $2 and so on.", position=position_of(node))
-    return ("parameter", value)
+    return ("parameter", number_of[1])
 
 
 @reads(exp.Is, args=("this", "expression", "negate"))
 def _is(node: exp.Is) -> Form:
     what = node.expression
     if type(what) not in (exp.Null, exp.Boolean):
-        raise Unsupported(
-            "IS takes NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM.", position=position_of(node)
+        raise SyntaxRefused(
+            "IS takes NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM.",
+            hint="Where it has one of them, put parentheses around the test.",
+            position=position_of(node),
         )
     form = ("is", form_of(node.this), None if type(what) is exp.Null else bool(what.this))
     return ("not", form) if node.args.get("negate") else form
@@ -227,6 +229,8 @@ def _cast(node: exp.Cast) -> Form:
 def _type(node: exp.DataType) -> Form:
     kind = getattr(node.this, "name", "")
     modifiers = forms(node.args.get("expressions"))
+    if any(modifier[0] != "int" for modifier in modifiers):
+        raise Unsupported("A type takes whole numbers.", position=position_of(node))
     if kind == "CHAR":
         return ("bpchar", *([m[1] for m in modifiers] or [1]))
     if kind not in _TYPES:
@@ -241,8 +245,11 @@ def _type_parameter(node: exp.DataTypeParam) -> Form:
 
 @reads(exp.Interval, args=("this", "unit", "fraction_in_string"))
 def _interval(node: exp.Interval) -> Form:
-    tag, text = form_of(node.this)
-    unit = node.args.get("unit")
-    if tag != "string" or (unit is not None and type(unit) is not exp.Var):
-        raise Unsupported("An interval is written INTERVAL '1 day'.", position=position_of(node))
-    return interval(text if unit is None else f"{text} {unit.name}")
+    text, unit = form_of(node.this), node.args.get("unit")
+    if text[0] != "string" or (unit is not None and type(unit) is not exp.Var):
+        raise SyntaxRefused(
+            "An interval is written INTERVAL '1 day'.",
+            hint="Where it is, put parentheses around it.",
+            position=position_of(node),
+        )
+    return interval(text[1] if unit is None else f"{text[1]} {unit.name}")

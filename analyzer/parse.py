@@ -57,10 +57,13 @@ def parse_as(
 
 def _tree(sql: str) -> exp.Select:
     try:
-        trees = sqlglot.parse(sql, dialect="postgres", error_level=ErrorLevel.IMMEDIATE)
+        # The line end is for sqlglot's tokenizer, which trips over '' at the end after a $1.
+        trees = sqlglot.parse(sql + "\n", dialect="postgres", error_level=ErrorLevel.IMMEDIATE)
     except ParseError as error:
         raise SyntaxRefused(
-            "epsql cannot read the query here.", position=_error_position(sql, error)
+            "epsql cannot read the query here.",
+            hint="Postgres can. Put parentheses around parts of it, or write it plainer.",
+            position=_error_position(sql, error),
         ) from None
     except SqlglotError:
         raise SyntaxRefused("epsql cannot read the query.") from None
