@@ -207,9 +207,9 @@ class RelationBinder:
                 )
             is_owner = table.protected and len(table.path) < 2 and column.name == owner_name
             facts = replace(facts, per_unit=per_unit or is_owner, owner=is_owner)
-            ref = Ref(
-                alias, column.name, column.type, column.nullable, facts, (table.name, column.name)
-            )
+            # Rows without an owner never count, so where a row counts its owner is there.
+            nullable = column.nullable and not is_owner
+            ref = Ref(alias, column.name, column.type, nullable, facts, (table.name, column.name))
             fields.append((column.name, ref))
             owner = ref if is_owner else owner
         if table.protected and owner is None:
