@@ -158,6 +158,8 @@ class GroupBinder(ExpressionBinder):
     def _count(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this", "big_int")
         inner, distinct = node.this, isinstance(node.this, exp.Distinct)
+        if inner is None:
+            raise WrongType("count takes * or one expression.", hint="Write count(*).")
         if isinstance(inner, exp.Distinct):
             only(inner, "expressions")
             if len(inner.expressions) != 1:
