@@ -47,13 +47,26 @@ def load_catalogs(settings: PolicySettings) -> list[Catalog]:
 
     Raises:
         PolicyError: a file holds mistakes.
-        SettingsError, CannotStart: there is no file, or two declare the same data set.
+        SettingsError, CannotStart: there is no file, or two declare the same data set or the same
+            protected table.
     """
     catalogs = [load_policy(path) for path in settings.policy_files()]
     names = [catalog.dataset for catalog in catalogs]
     for name in names:
         if names.count(name) > 1:
             raise CannotStart(f"two policy files declare the data set {name}")
+    # All data sets live in one database, and each has a budget of its own.
+    places = [
+        f"{table.schema}.{table.relation}"
+        for catalog in catalogs
+        for table in catalog.tables.values()
+        if table.protected
+    ]
+    for place in places:
+        if places.count(place) > 1:
+            raise CannotStart(
+                f"the protected table {place} is declared twice: its people would have two budgets"
+            )
     return catalogs
 
 
