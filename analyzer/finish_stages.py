@@ -64,10 +64,10 @@ class StagePrinter(Printer):
             return self._call(*self._calls[expression.name])
         if isinstance(expression, Ref) and expression.alias == KEYS:
             return f"{self._keys}.{expression.name}"
-        if isinstance(expression, Call):
+        if isinstance(expression, Call) and any(isinstance(a, Aggregate) for a in expression.args):
             # What is printed depends on what arguments are, so aggregates become values first.
-            values = tuple(self._values.get(a, a) for a in expression.args)
-            expression = replace(expression, args=values)
+            values = (self._values[a] if isinstance(a, Aggregate) else a for a in expression.args)
+            expression = replace(expression, args=tuple(values))
         return super().expression(expression)
 
     def stage(self, index: int, stage: Stage, more: Sequence[Expr] = ()) -> str:

@@ -9,13 +9,15 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from analyzer.expressions import Aggregate, Expr, Facts, Interval, Ref
 from analyzer.functions import build
 from analyzer.functions.base import constant
-from analyzer.measures import Axis, Count, Measure, Shares, decimal
+from analyzer.measures import Count, Measure, Shares, decimal
 from analyzer.types import Type
 
 _CELL = Interval(Fraction(-(2**64)), Fraction(2**64))
@@ -39,8 +41,9 @@ def value_of(aggregate: Aggregate, measures: Sequence[Measure], first: Sequence[
         measures: what was measured for it.
         first: the first cell of each measure.
     """
-    if isinstance(measures[0], Shares):
-        return _from_shares(aggregate.kind, measures, first)
+    shares = [m for m in measures if isinstance(m, Shares)]
+    if shares:
+        return _from_shares(aggregate.kind, tuple(_shape(m) for m in shares), tuple(first))
     noisy: Expr = cell(first[0])
     if measures[0].tick == 1:
         return noisy
@@ -48,12 +51,39 @@ def value_of(aggregate: Aggregate, measures: Sequence[Measure], first: Sequence[
     return build("round", [scaled]) if isinstance(measures[0], Count) else scaled
 
 
-def _from_shares(kind: str, measures: Sequence[Measure], first: Sequence[int]) -> Expr:
-    moments = [
-        _Moments(measure, first[i])
-        for i, measure in enumerate(measures)
-        if isinstance(measure, Shares)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The numbers of an axis, without what it measures."""
+
+    lower: int
+    upper: int
+    tick: Fraction
+
+    @property
+    def width(self) -> Fraction:
+        """In the units of the data."""
+        return (self.upper - self.lower) * self.tick
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The numbers of a :class:`Shares`, which its value depends on."""
+
+    sides: tuple[_Side, ...]
+    squared: bool
+    cells: int
+    row_weight: int
+
+
+def _shape(measure: Shares) -> _Shape:
+    sides = tuple(_Side(axis.lower, axis.upper, axis.tick) for axis in measure.axes)
+    return _Shape(sides, measure.squared, measure.cells, measure.row_weight)
+
+
+# Most queries ask for averages between the same few bounds, and analysis has little time.
+@lru_cache(maxsize=1024)
+def _from_shares(kind: str, shapes: tuple[_Shape, ...], first: tuple[int, ...]) -> Expr:
+    moments = [_Moments(shape, first[i]) for i, shape in enumerate(shapes)]
     main = moments[0]
     match kind:
         case "avg":
@@ -77,14 +107,14 @@ class _Moments:
     """Moments of the axes of a :class:`Shares`, each axis running from 0 to 1 between its
     bounds."""
 
-    def __init__(self, measure: Shares, first: int) -> None:
-        self.measure = measure
-        self.cells = [cell(first + i) for i in range(measure.cells)]
+    def __init__(self, shape: _Shape, first: int) -> None:
+        self.shape = shape
+        self.cells = [cell(first + i) for i in range(shape.cells)]
         total = self.cells[0] if len(self.cells) == 1 else build("+", self.cells[:2])
         for one in self.cells[2:]:
             total = build("+", [total, one])
         # At least one row: a count of none is something that only noise may say.
-        self.total = build("greatest", [total, constant(measure.row_weight)])
+        self.total = build("greatest", [total, constant(shape.row_weight)])
 
     def share(self, *cells: Expr) -> Expr:
         """The part of the rows' weight that lies in the cells."""
@@ -95,12 +125,12 @@ class _Moments:
 
     def mean(self, axis: int) -> Expr:
         """The mean of an axis in the units of the data, kept within its bounds."""
-        one = self.measure.axes[axis]
+        one = self.shape.sides[axis]
         low, high = one.lower * one.tick, one.upper * one.tick
         return _kept(_stretched(self._mean(axis), one), low, high)
 
     def _mean(self, axis: int) -> Expr:
-        if self.measure.squared:
+        if self.shape.squared:
             half = build("/", [self.cells[1], constant(2)])
             return self.share(self.cells[0], half)
         if len(self.cells) == 2:
@@ -111,27 +141,27 @@ class _Moments:
         """E[t^2] - E[t]^2, at least 0 and at most 1/4, times the width squared."""
         mean = self._mean(0)
         spread = build("-", [self.share(self.cells[0]), build("*", [mean, mean])])
-        width = _width(self.measure.axes[0])
+        width = self.shape.sides[0].width
         return self._scaled(_kept(spread, _ZERO, _QUARTER), width * width, sample=sample)
 
     def covariance(self, *, sample: bool = False) -> Expr:
         """E[st] - E[s]E[t], at most 1/4 in magnitude, times both widths."""
         product = build("*", [self._mean(0), self._mean(1)])
         joint = build("-", [self.share(self.cells[0]), product])
-        widths = _width(self.measure.axes[0]) * _width(self.measure.axes[1])
+        widths = self.shape.sides[0].width * self.shape.sides[1].width
         return self._scaled(_kept(joint, -_QUARTER, _QUARTER), widths, sample=sample)
 
     def _scaled(self, value: Expr, factor: Fraction, *, sample: bool) -> Expr:
         scaled = build("*", [value, _number(factor)])
         if not sample:
             return scaled
-        rows = build("/", [self.total, constant(self.measure.row_weight)])
+        rows = build("/", [self.total, constant(self.shape.row_weight)])
         fewer = build("greatest", [build("-", [rows, constant(1)]), constant(1)])
         return build("*", [scaled, build("/", [rows, fewer])])
 
     def rounded(self, value: Expr, power: int) -> Expr:
         """To a few digits more than the grid has: the rest is not worth printing."""
-        decimals, tick = 4, min(axis.tick for axis in self.measure.axes)
+        decimals, tick = 4, min(side.tick for side in self.shape.sides)
         while tick**power < Fraction(1, 10 ** (decimals - 4)) and decimals < 15:
             decimals += 1
         return build("round", [value, constant(decimals)])
@@ -153,12 +183,8 @@ def _fine(value: Expr) -> Expr:
     return build("round", [value, constant(10)])
 
 
-def _stretched(share: Expr, axis: Axis) -> Expr:
-    return build("+", [_number(axis.lower * axis.tick), build("*", [share, _number(_width(axis))])])
-
-
-def _width(axis: Axis) -> Fraction:
-    return axis.width * axis.tick
+def _stretched(share: Expr, side: _Side) -> Expr:
+    return build("+", [_number(side.lower * side.tick), build("*", [share, _number(side.width)])])
 
 
 def _kept(value: Expr, low: Fraction, high: Fraction) -> Expr:
