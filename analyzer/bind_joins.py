@@ -54,6 +54,11 @@ def join(
     on = condition(node.args["on"], both) if node.args.get("on") else None
     on, used = _using(scope, entry, node, on)
     merged = dict(scope.merged) | {name: b if side == "RIGHT" else a for name, a, b in used}
+    parts = dict(scope.parts)
+    for name, _, _ in used:
+        had = {e.name for e in scope.entries if any(label == name for label, _ in e.fields)}
+        parts[name] = frozenset({*had, entry.name})
+    scope, both = replace(scope, parts=parts), replace(both, parts=parts)
     if not side:
         return Join(False, left, right, on), replace(both, merged=merged)
     if on is None:

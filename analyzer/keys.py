@@ -50,6 +50,8 @@ def bounds_of(query: Query, keys: Keys, catalog: Catalog, options: QueryOptions)
     rows = options.max_rows_contributed or _limit(
         catalog.max_rows_contributed, [s.table.max_rows_contributed for s in scans(query.source)]
     )
+    if query.owned.rows is not None:
+        rows = min(rows, query.owned.rows)
     groups = options.max_groups_contributed or _limit(
         catalog.max_groups_contributed,
         [s.table.max_groups_contributed for s in scans(query.source)],

@@ -42,6 +42,8 @@ class Scope:
 
     entries: tuple[Entry, ...] = ()
     merged: Mapping[str, Ref] = field(default_factory=dict)
+    parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The items whose columns each merged name stands for."""
     subqueries: Subqueries | None = field(default=None, compare=False)
     """None where a condition may hold no subquery."""
     outer: Scope | None = None
@@ -58,13 +60,13 @@ class Scope:
             AmbiguousColumn: several tables have it.
             Unsupported: the name is a table's: a whole row.
         """
-        if qualifier is None and name in self.merged:
+        if qualifier is None and name in self.merged and not self._others(name):
             return self.merged[name]
         entries = [e for e in self.entries if qualifier is None or e.name == qualifier]
         if qualifier is not None and not entries:
             return self._outside(name, qualifier, position)
         found = [ref for entry in entries for label, ref in entry.fields if label == name]
-        if len(found) > 1:
+        if len(found) > 1 or (found and qualifier is None and name in self.merged):
             raise AmbiguousColumn(
                 f'Column "{name}" is in several tables.',
                 hint="Put the table's name before it: table.column.",
@@ -121,8 +123,17 @@ class Scope:
             yield from self.merged.items()
         for entry in entries:
             for label, ref in entry.fields:
-                if qualifier is not None or label not in self.merged:
+                if qualifier is not None or entry.name not in self.parts.get(label, ()):
                     yield label, ref
+
+    def _others(self, name: str) -> list[str]:
+        """The items that have a column of a merged name which was not merged."""
+        parts = self.parts.get(name, frozenset(e.name for e in self.entries))
+        return [
+            entry.name
+            for entry in self.entries
+            if entry.name not in parts and any(label == name for label, _ in entry.fields)
+        ]
 
     def _suggest(self, name: str) -> str:
         labels = {label for entry in self.entries for label, _ in entry.fields}

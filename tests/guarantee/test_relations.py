@@ -6,11 +6,15 @@ answers where they do not.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
+from analyzer import bind_conditions, bind_own, units
 from analyzer.analyze import analyze
-from analyzer.plan import QueryOptions
+from analyzer.plan import PrivatePlan, QueryOptions
+from analyzer.relation import Ownership, Union
 from tests.guarantee import data
 from tests.guarantee.conftest import Place
 from tests.guarantee.replay import Replay, replay
@@ -298,3 +302,78 @@ def test_answers_mean_what_postgres_means(
         except psycopg.errors.DivisionByZero:
             continue
         assert not differences(sql, plan, without_noise(plan, source, monkeypatch), theirs)
+
+
+# Planted bugs, each in the one place that keeps it out, and each seen by replay.
+
+
+def _found(sql: str, places: list[Place]) -> list[str]:
+    plan = analyze(sql, data.catalog())
+    return [text for source, people in places for text in replay(plan, source, people)]
+
+
+def tampered(plan: PrivatePlan, old: str, new: str) -> PrivatePlan:
+    assert old in plan.exact.sql, f"{old!r} is not in\n{plan.exact.sql}"
+    return replace(plan, exact=replace(plan.exact, sql=plan.exact.sql.replace(old, new)))
+
+
+def test_a_group_without_its_owner_is_found(wild_places: list[Place]) -> None:
+    sql = (
+        "SELECT count(*) FROM (SELECT patient_id, kind, score FROM visits"
+        " GROUP BY patient_id, kind, score HAVING count(*) < 3) x"
+    )
+    plan = analyze(sql, data.catalog(), options=QueryOptions(max_rows_contributed=1))
+    for old, new in (
+        ('GROUP BY t1.owner, t1."c0", ', "GROUP BY "),
+        ("t1.owner AS owner", "min(t1.owner) AS owner"),
+        ('t1."c0" AS k0', 'min(t1."c0") AS k0'),
+    ):
+        plan = tampered(plan, old, new)
+    found = [text for source, people in wild_places for text in replay(plan, source, people)]
+    assert any("L1 distance" in text for text in found)
+
+
+def test_several_groups_of_a_person_taken_for_one_are_found(
+    wild_places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT count(*) FROM (SELECT DISTINCT patient_id, kind FROM visits) x"
+    assert not _found(sql, wild_places)
+    monkeypatch.setattr(bind_own.OwnBinder, "_grouped_rows", lambda _: 1)
+    assert any("L1 distance" in text for text in _found(sql, wild_places))
+
+
+def test_parts_of_a_union_counted_once_are_found(
+    wild_places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT count(*) FROM (SELECT id FROM patients UNION ALL SELECT id FROM patients) u"
+    assert not _found(sql, wild_places)
+    of = units._Owners.of
+
+    def once(self, relation, known):
+        owned = of(self, relation, known)
+        return Ownership(owned.owner, 1) if isinstance(relation, Union) else owned
+
+    monkeypatch.setattr(units._Owners, "of", once)
+    assert any("L1 distance 2 > 1" in text for text in _found(sql, wild_places))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM patients p WHERE EXISTS (SELECT 1 FROM visits v WHERE v.id < 1001)",
+        "SELECT count(*) FROM patients p WHERE EXISTS (SELECT 1 FROM visits v WHERE v.id = p.age + 1000)",
+    ],
+)
+def test_a_lookup_in_rows_of_others_is_found(
+    sql: str, wild_places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bind_conditions, "same_owner", lambda *_: True)
+    assert any("L1 distance" in text for text in _found(sql, wild_places))
+
+
+def test_a_list_of_what_is_no_owner_is_found(
+    wild_places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT count(*) FROM patients WHERE id IN (SELECT grade FROM profiles)"
+    monkeypatch.setattr(bind_conditions, "owner_places", lambda r: {(r.alias, "c0")})
+    assert any("L1 distance" in text for text in _found(sql, wild_places))
