@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from fractions import Fraction
+from functools import lru_cache
 
 from accountant.losses import Loss
 from analyzer.bind import bind
@@ -128,8 +129,8 @@ def _calibrate(
             hint="Ask with a delta such as 1e-9, or group by columns whose values are declared.",
         )
     try:
-        return calibrate(
-            [m.sensitivity for m in measures],
+        return _calibrated(
+            tuple(m.sensitivity for m in measures),
             epsilon=ask.epsilon,
             delta=ask.delta,
             keys=None if selection is None else KeySelection(selection, bounds.max_groups),
@@ -320,3 +321,7 @@ def _digest(catalog: Catalog, exact: Statement, finish: Statement, calibration: 
     parts += [[n.kind.value, str(Fraction(n.scale))] for n in calibration.noises]
     parts.append(calibration.threshold)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+# A pure function of a few numbers, which most queries over a data set share.
+_calibrated = lru_cache(maxsize=4096)(calibrate)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -200,7 +201,7 @@ class RelationBinder:
         owner: Ref | None = None
         fields = []
         for column in table.columns.values():
-            facts = column_facts(column, protected=table.protected)
+            facts = _column_facts(column, protected=table.protected)
             if not table.protected:
                 facts = replace(
                     facts, domain=ValuesFrom(table.name, column.name), total_domain=True
@@ -246,3 +247,7 @@ def view_columns(view: View, catalog: Catalog) -> list[str]:
     """
     _, fields = RelationBinder(replace(catalog, views={}), ()).view(view)
     return [name for name, _ in fields]
+
+
+# The catalog's columns are the same for every query.
+_column_facts = lru_cache(maxsize=4096)(column_facts)
