@@ -25,6 +25,7 @@ from analyzer.bind_windows import Calls
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions.base import coerce
+from analyzer.growth import check_growth
 from analyzer.parse import given, only, position_of
 from analyzer.ranges import limited
 from analyzer.refusals import PrivateKeys, RowsRefused, TooComplex, Unsupported, WrongGrouping
@@ -52,6 +53,7 @@ def bind(tree: exp.Select, catalog: Catalog, parameters: Sequence[Scalar | None]
             f"The query makes more than {MAX_OPERATIONS} operations for a row.",
             hint="Columns of subqueries count each time they are used: use fewer of them.",
         )
+    check_growth(query)
     return query
 
 

@@ -11,7 +11,7 @@ dropped where contributions are bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from analyzer.catalog import Catalog, Table
 from analyzer.expressions import Call, Expr, Ref, walk
@@ -208,24 +208,29 @@ def relation_owner(relation: Derived | Grouped | Union) -> Expr | None:
 def _times(
     rows: int | None, public: Relation, kept: Relation, conditions: Sequence[Expr]
 ) -> int | None:
-    """Rows of a unit after ``kept``, which has ``rows``, is joined with a public relation.
+    """Rows of a unit after ``kept``, which has ``rows``, is joined with a public relation."""
+    return rows if rows is not None and is_pinned(public, aliases(kept), conditions) else None
 
-    Unchanged where values of ``kept`` and constants meet a unique key. A column of a table that is
+
+def is_pinned(found: Relation, known: Collection[str], conditions: Sequence[Expr]) -> bool:
+    """Whether at most one row of ``found`` fits to a row of the relations ``known`` by alias.
+
+    So it is where values of those and constants meet a unique key. A column of a table that is
     joined later fixes nothing: it may itself be fixed by nothing but this one.
     """
-    if rows is None or not isinstance(public, Scan):
-        return None
+    if not isinstance(found, Scan):
+        return False
     fixed = set()
     for condition in conditions:
         if isinstance(condition, Call) and condition.function == "=":
             for mine, other in (condition.args, condition.args[::-1]):
-                if not isinstance(mine, Ref) or mine.alias != public.alias:
+                if not isinstance(mine, Ref) or mine.alias != found.alias:
                     continue
                 read = {e.alias for e in walk(other) if isinstance(e, Ref)}
                 # Several float8 can compare equal to one numeric, so they fix nothing.
-                if read <= aliases(kept) and mine.type is not Type.FLOAT8:
+                if read <= set(known) and mine.type is not Type.FLOAT8:
                     fixed.add(mine.name)
-    return rows if any(set(key) <= fixed for key in public.table.keys) else None
+    return any(set(key) <= fixed for key in found.table.keys)
 
 
 def join_hint(left: Relation, right: Relation, names: Names, catalog: Catalog) -> str:

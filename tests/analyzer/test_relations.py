@@ -164,7 +164,10 @@ def test_forms_that_are_refused(sql, code):
 
 
 def test_a_name_that_using_merged_is_ambiguous_beside_a_third():
-    joined = "FROM visits v JOIN visits w USING (patient_id) JOIN visits x ON x.patient_id = v.patient_id"
+    joined = (
+        "FROM visits v JOIN visits w USING (patient_id)"
+        " JOIN visits x ON x.patient_id = v.patient_id AND x.id = v.id"
+    )
     assert refusal(f"SELECT count(patient_id) {joined}").code == "42702"
     assert analyze(f"SELECT count(v.patient_id) {joined}", catalog()).columns
     assert refusal(f"SELECT count(patient_id) FROM (SELECT * {joined}) s").code == "42702"
