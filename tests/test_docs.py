@@ -150,13 +150,13 @@ def _refusals() -> set[str]:
 
 def test_every_refusal_has_a_query_that_gets_it_and_one_that_works():
     """Whether they do is asked of a real server, in ``end_to_end``."""
-    found = blocks(DOCS / "errors.md", "sql")
+    found = blocks(DOCS / "refusals.md", "sql")
     for refused, answered in zip(found[::2], found[1::2], strict=True):
         assert refused.words, refused
         assert set(answered.words) <= {"clinic"}, answered
     shown = {word for block in found for word in block.words} - {"clinic", "delta=0"}
     assert shown == _refusals() - {"too_complex"}
-    sections = set(re.findall(r"^### (\w+)$", prose(DOCS / "errors.md"), re.MULTILINE))
+    sections = set(re.findall(r"^## (\w+)$", prose(DOCS / "refusals.md"), re.MULTILINE))
     assert sections == _refusals() | {"budget_exceeded"}
 
 

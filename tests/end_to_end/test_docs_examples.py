@@ -31,7 +31,7 @@ from tests.pages import ROOT, Block, blocks
 from tests.postgres import Postgres
 
 DOCS = ROOT / "docs"
-QUERIES = [b for page in ("sql.md", "errors.md") for b in blocks(DOCS / page, "sql")]
+QUERIES = [b for page in ("sql.md", "refusals.md") for b in blocks(DOCS / page, "sql")]
 PARAMETERS: dict[str, list[object]] = {"$1": [65]}
 
 
