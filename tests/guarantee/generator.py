@@ -176,13 +176,11 @@ class Generator:
             k: [f"e.{name}" for name in _TABLES["visits"].get(k, ())] for k in _KINDS
         }
         there = f"FROM visits AS e WHERE {self._condition(columns)}"
-        lookup = self.chance.choice(
-            (
-                f"EXISTS (SELECT 1 {there} AND e.patient_id = {owner})",
-                f"{owner} IN (SELECT e.patient_id {there})",
-            )
-        )
-        return lookup if self._one_in(2) else f"NOT {lookup}"
+        if self._one_in(2):
+            # Not NOT IN: whether NULL is in no rows is FALSE in Postgres, and depends on everybody.
+            return f"{owner} IN (SELECT e.patient_id {there})"
+        word = self.chance.choice(("EXISTS", "NOT EXISTS"))
+        return f"{word} (SELECT 1 {there} AND e.patient_id = {owner})"
 
     # Expressions
 

@@ -65,21 +65,23 @@ def differences(
     sql: str, plan: PrivatePlan, own: Sequence[Row], theirs: Sequence[Row]
 ) -> list[str]:
     """Where our rows are not those of Postgres, in words; none if nowhere."""
-    found, shown, expected = [], [], []
+    found, matched = [], {}
     left = set(range(len(own)))
     places: dict[str, list[int]] = {}
     for i, row in enumerate(own):
         places.setdefault(repr(_key(plan, row)), []).append(i)
-    for row in theirs:
+    # NULL is like any number, so rows without it choose first among groups that look the same.
+    for at in sorted(range(len(theirs)), key=lambda i: theirs[i].count(None)):
+        row = theirs[at]
         near = places.get(repr(_key(plan, row)), [])
         match = next((i for i in near if i in left and _alike(plan, own[i], row)), None)
         if match is not None:
             left.remove(match)
-            shown.append(match)
-            expected.append(_key(plan, row))
+            matched[at] = match
         elif not _is_total_of_nothing(plan, row):
             found.append(f"{row} is missing")
-    if "ORDER BY" in sql and [_key(plan, own[i]) for i in sorted(shown)] != expected:
+    expected = [_key(plan, theirs[at]) for at in sorted(matched)]
+    if "ORDER BY" in sql and [_key(plan, own[i]) for i in sorted(matched.values())] != expected:
         found.append("the order differs")
     more = [own[i] for i in sorted(left)]
     if more and not plan.public_keys:
