@@ -209,8 +209,8 @@ def listen(host: str, port: int) -> socket.socket:
         door = socket.create_server((host, port), family=family)
     except OSError as error:
         raise CannotStart(f"cannot listen on {host}, port {port}: {error.strerror}") from None
-    # Connections inherit it. asyncio sets it on sockets that name their protocol only, and without it
-    # every reply waits some 40 ms for the client to acknowledge its head.
+    # Connections inherit it. asyncio sets it only on sockets that name their protocol, and without
+    # it every reply waits some 40 ms for the client to acknowledge its head.
     door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return door
 

@@ -11,7 +11,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -41,8 +40,6 @@ from tests.postgres import Postgres, database_of
 T = TypeVar("T")
 
 READER = "attacks_reader"
-_SHARES = 4
-"""As many questions at once as one analyst may have under way."""
 ROOMY = 10**18
 """A cap that no test reaches, in ledger steps."""
 SHARED = "shared"
@@ -211,13 +208,7 @@ class World:
             "Content-Type": "application/json",
         }
 
-    def put(
-        self,
-        text: Text,
-        clinic: str = "D",
-        path: str = "/v1/query",
-        client: httpx.Client | None = None,
-    ) -> httpx.Response:
+    def put(self, text: Text, clinic: str = "D", path: str = "/v1/query") -> httpx.Response:
         """Sends a text of the corpus while the server reads a clinic."""
         if text.body is not None:
             body = text.body
@@ -227,22 +218,13 @@ class World:
                 fields["parameters"] = list(text.parameters)
             body = json.dumps(fields)
         with nullcontext() if clinic == self.spy.here else self.on(clinic):
-            return self.send(body.encode(), path=path, client=client)
+            return self.send(body.encode(), path=path)
 
     def put_all(
         self, texts: Sequence[Text], clinic: str, path: str = "/v1/query"
     ) -> dict[str, httpx.Response]:
-        """Sends many texts, a few at a time; the replies by the texts' names."""
-
-        def share(first: int) -> dict[str, httpx.Response]:
-            with httpx.Client(base_url=self.client.base_url, timeout=60) as client:
-                return {
-                    text.name: self.put(text, clinic, path, client)
-                    for text in texts[first::_SHARES]
-                }
-
-        with self.on(clinic), ThreadPoolExecutor(_SHARES) as pool:
-            return {k: v for part in pool.map(share, range(_SHARES)) for k, v in part.items()}
+        """Sends many texts; the replies by the texts' names."""
+        return {text.name: self.put(text, clinic, path) for text in texts}
 
     def books(self) -> Books:
         """The ledger as it is now, but for the answers."""
