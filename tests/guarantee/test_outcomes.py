@@ -20,7 +20,12 @@ from tests.guarantee import data, questions
 from tests.guarantee.test_neighbours import random_plans
 from tests.postgres import Postgres
 
-PLACES = ("clinic", "poisoned", "with whale", "empty", "wild", "emptied")
+PLACES = (
+    "poisoned",
+    "empty",
+    "wild",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("clinic", "with whale", "emptied")),
+)
 
 
 def _build(uri: str, name: str) -> None:
