@@ -132,6 +132,40 @@ def test_a_stranger_hears_of_no_release(world: World) -> None:
     assert mine not in listed.text
 
 
+def test_a_remembered_plan_is_that_of_the_same_question(world: World) -> None:
+    """Values that Python holds for equal, bounds, losses and data sets, one after another."""
+    sql = "SELECT count(*) FROM patients WHERE age = $1"
+    codes = [
+        world.ask(sql, parameters=[value]).json().get("sqlstate")
+        for value in (1, True, 1, "1", 1.0, False, 0)
+    ]
+    assert codes == [None, "42804", None, None, None, "42804", None]
+    scales = [
+        world.ask("SELECT count(*) FROM visits", **fields).json()["mechanisms"][0]["scale"]
+        for fields in (
+            {},
+            {"max_rows_contributed": 1},
+            {"epsilon": "0.5"},
+            {"max_rows_contributed": 1, "epsilon": "0.5"},
+            {},
+        )
+    ]
+    assert scales == [20.0, 1.0, 40.0, 2.0, 20.0]
+
+
+@pytest.mark.parametrize("clinic", ["D", "W", "P", "empty"])
+def test_what_is_told_of_the_noise_is_what_was_quoted(world: World, clinic: str) -> None:
+    sql = "SELECT diagnosis, count(*), avg(cost) FROM visits GROUP BY diagnosis"
+    quoted = world.ask(sql, path="/v1/quote").json()
+    with world.on(clinic):
+        body = world.ask(sql).json()
+    told = [(one["measures"], one["name"], one["error_bar"]) for one in body["mechanisms"]]
+    assert told == [
+        (draw["label"], draw["mechanism"], float(draw["error_bar"])) for draw in quoted["draws"]
+    ]
+    assert {one["threshold"] for one in body["mechanisms"]} == {None, quoted["keys"]["threshold"]}
+
+
 @pytest.mark.xfail(
     strict=True,
     reason="the engine fails where a statement gives more rows than its limit, and for keys that"
