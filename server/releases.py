@@ -152,7 +152,8 @@ def _bar(value: Decimal | None, column: OutputColumn) -> int | float | None:
 def _cell(value: Any, type_: Type) -> Cell:
     if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, Decimal) and not value.is_finite():
+    # JSON has no infinity, and a stored number can be too large for a float.
+    if isinstance(value, Decimal) and not math.isfinite(float(value)):
         return str(value)
     if type_.is_integer:
         return int(value)

@@ -187,6 +187,8 @@ class TestAnswer:
         [
             (Decimal("1.50"), Type.NUMERIC, 1.5),
             (Decimal("Infinity"), Type.NUMERIC, "Infinity"),
+            (Decimal("1e4000"), Type.NUMERIC, "1E+4000"),
+            (Decimal("1e-4000"), Type.NUMERIC, 0.0),
             (date(2020, 2, 29), Type.DATE, "2020-02-29"),
             ("2020-02-29 00:00:00", Type.TIMESTAMP, "2020-02-29 00:00:00"),
             (False, Type.BOOL, False),
