@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from analyzer.analyze import analyze
 from analyzer.plan import QueryOptions
 from server.engines.postgres import Bounds, PostgresEngine
+from server.policy_grants import grants_sql
 from server.releases import assembled
 from tests import fixture
 from tests.guarantee.attacks.test_attacks import CATALOG
 from tests.guarantee.attacks.test_ledger import COUNT, ONE
-from tests.guarantee.attacks.world import SHARED, World
+from tests.guarantee.attacks.world import READER, SHARED, World
 from tests.guarantee.conftest import Place
+from tests.postgres import Postgres, database_of
 
 
 def test_an_answer_without_rows_is_charged_like_any_other(world: World) -> None:
@@ -164,6 +168,75 @@ def test_what_is_told_of_the_noise_is_what_was_quoted(world: World, clinic: str)
         (draw["label"], draw["mechanism"], float(draw["error_bar"])) for draw in quoted["draws"]
     ]
     assert {one["threshold"] for one in body["mechanisms"]} == {None, quoted["keys"]["threshold"]}
+
+
+@pytest.fixture(scope="module")
+def odd_clinic(world: World, postgres: Postgres) -> Iterator[str]:
+    """The name of a clinic where sixty people at a time share each value that is hard to print."""
+    people = (
+        ("ends in \\", 2**31 - 1, "NaN", "Infinity", -(2**63), "infinity"),
+        ("", -(2**31), "999.99", "-Infinity", 2**63 - 1, "-infinity"),
+        ("x" * 5_000, None, "-999.99", "NaN", 0, "4714-11-24 BC"),
+        ("\u00e5\u0301 \U0001f600\"'{}", 0, None, "5e-324", 1, "5874897-12-31"),
+    )
+    visits = (
+        ("NaN", "NaN", "", None, "infinity", "NaN"),
+        ("9999999999.99", "1e-1000", "a\nb\tc", "planned", "-infinity", "1e308"),
+        ("-9999999999.99", f"1{'0' * 4000}", "x" * 5_000, None, "294276-12-31", "-0"),
+        ("0", "Infinity", "\\", "remote", "4714-11-24 BC", "5e-324"),
+    )
+    clinic = fixture.Clinic(
+        patients=tuple(
+            (number, name, age, "male", "Oslo", "1", bmi, weight, points, True, born)
+            for number, (name, age, bmi, weight, points, born) in enumerate(people * 60)
+        ),
+        visits=tuple((number, number, *visit) for number, visit in enumerate(visits * 60)),
+        items=(),
+    )
+    uri = fixture.load(postgres.fresh(), clinic)
+    with psycopg.connect(uri) as connection:
+        connection.execute(grants_sql(CATALOG, READER).encode())
+    engine = PostgresEngine(postgres.uri(database_of(uri), READER), Bounds(connections=1))
+    world.spy.engines["odd"] = world.run(engine.open())
+    yield "odd"
+    world.run(engine.close())
+    del world.spy.engines["odd"]
+
+
+@pytest.mark.parametrize(
+    "keys,table,groups",
+    [
+        ("name", "patients", 4),
+        ("born, points", "patients", 4),
+        ("bmi", "patients", 4),
+        ("weight", "patients", 3),  # plus infinity and NaN are beyond the same end
+        ("upper(name), name || name", "patients", 4),
+        ("cost", "visits", 4),
+        ("balance", "visits", 4),
+        ("balance * balance, sqrt(abs(balance))", "visits", 2),
+        ("diagnosis", "visits", 4),
+        ("visited_at", "visits", 4),
+        ("score", "visits", 2),
+        ("CAST(visited_at AS date), extract(year FROM visited_at)", "visits", 4),
+    ],
+)
+def test_odd_keys_that_many_share_are_shown(
+    world: World, odd_clinic: str, keys: str, table: str, groups: int
+) -> None:
+    with world.on(odd_clinic):
+        reply = world.ask(
+            f"SELECT {keys}, count(*) FROM {table} GROUP BY {', '.join(map(str, _ordinals(keys)))}",
+            epsilon=2,
+            delta="1e-7",
+            max_rows_contributed=1,
+            max_groups_contributed=1,
+        )
+    assert reply.status_code == 200, reply.text
+    assert len(reply.json()["rows"]) == groups, reply.text
+
+
+def _ordinals(keys: str) -> range:
+    return range(1, len(keys.replace("extract(year FROM visited_at)", "x").split(", ")) + 1)
 
 
 @pytest.mark.xfail(
