@@ -26,12 +26,12 @@ from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions.base import coerce
 from analyzer.growth import check_growth
-from analyzer.parse import given, only, position_of
 from analyzer.ranges import limited
 from analyzer.refusals import PrivateKeys, RowsRefused, TooComplex, Unsupported, WrongGrouping
 from analyzer.relation import Query
 from analyzer.scope import Scope
 from analyzer.stages import CELLS, Rows, Stage, expressions
+from analyzer.syntax import given, only, position_of
 from analyzer.types import Type
 
 MAX_OPERATIONS = 20_000

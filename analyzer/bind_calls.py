@@ -13,8 +13,8 @@ from analyzer.functions.base import constant
 from analyzer.functions.casts import build_cast
 from analyzer.functions.text import escaped
 from analyzer.functions.times import refuse_now
-from analyzer.parse import only
 from analyzer.refusals import BadPattern, UnknownFunction, Unsupported
+from analyzer.syntax import only
 from analyzer.types import Type
 
 Bind = Callable[[exp.Expression], Expr]

@@ -10,10 +10,10 @@ from sqlglot import exp
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
 from analyzer.expressions import Expr
 from analyzer.functions.base import coerce
-from analyzer.parse import only, position_of
 from analyzer.refusals import BadArgument, Unsupported, WrongGrouping, WrongType
 from analyzer.scope import Scope, name_of
 from analyzer.stages import COMPANIONS, SortKey
+from analyzer.syntax import only, position_of
 from analyzer.types import Type
 
 

@@ -13,10 +13,10 @@ from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.functions import build
 from analyzer.functions.base import constant, merged
 from analyzer.functions.comparison import comparable
-from analyzer.parse import only, position_of, spoken
 from analyzer.refusals import SyntaxRefused, UnboundedInfluence, Unsupported
 from analyzer.relation import Relation, conjuncts
 from analyzer.scope import Scope
+from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
 from analyzer.units import aliases, owner_places, place, relation_owner, same_owner
 

@@ -12,7 +12,6 @@ from analyzer.catalog import Scalar
 from analyzer.expressions import Constant, Expr
 from analyzer.functions import FUNCTIONS, build
 from analyzer.functions.base import constant
-from analyzer.parse import only, position_of, spoken
 from analyzer.refusals import (
     BadArgument,
     NoMechanism,
@@ -22,6 +21,7 @@ from analyzer.refusals import (
     WrongGrouping,
 )
 from analyzer.scope import Scope, Subqueries, name_of
+from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
 
 _BINARY: dict[type[exp.Expression], str] = {

@@ -13,10 +13,10 @@ from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.expressions import Aggregate, Constant, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
-from analyzer.parse import only
 from analyzer.ranges import NOISY
 from analyzer.refusals import BadArgument, NoMechanism, RowsRefused, WrongGrouping, WrongType
 from analyzer.scope import Subqueries
+from analyzer.syntax import only
 from analyzer.types import Type
 
 _ONE: dict[type[exp.Expression], tuple[str, str]] = {

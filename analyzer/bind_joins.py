@@ -9,10 +9,10 @@ from sqlglot import exp
 
 from analyzer.expressions import Expr, Ref, walk
 from analyzer.functions import build
-from analyzer.parse import only, position_of
 from analyzer.refusals import SyntaxRefused, Unsupported
 from analyzer.relation import Join, Relation
 from analyzer.scope import Entry, Scope, name_of
+from analyzer.syntax import only, position_of
 from analyzer.units import aliases
 
 

@@ -31,7 +31,6 @@ from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce
-from analyzer.parse import only, position_of
 from analyzer.refusals import (
     Refusal,
     SyntaxRefused,
@@ -43,6 +42,7 @@ from analyzer.refusals import (
 )
 from analyzer.scope import Entry, Scope, name_of
 from analyzer.stages import KEYS, Groups, Paired, Rows, Source, Stage
+from analyzer.syntax import only, position_of
 from analyzer.types import Type
 
 Ctes = Mapping[str, tuple[exp.Expression, "Ctes"]]

@@ -18,10 +18,10 @@ from analyzer.domains import as_column
 from analyzer.expressions import Expr, Ref
 from analyzer.functions.base import coerce
 from analyzer.own_aggregates import own_aggregate, typed_argument
-from analyzer.parse import only, position_of
 from analyzer.refusals import UnboundedInfluence, Unsupported, WrongGrouping, WrongType
 from analyzer.relation import Derived, Grouped, OwnAggregate, Ownership, Relation, scans
 from analyzer.scope import Scope, Subqueries
+from analyzer.syntax import only, position_of
 from analyzer.types import Type
 from analyzer.units import owner_places, place
 

@@ -17,7 +17,7 @@ from analyzer.bind_subqueries import Fields, subquery
 from analyzer.catalog import Catalog, Scalar, Table, ValuesFrom, View
 from analyzer.expressions import Expr, Facts, Ref
 from analyzer.functions.base import coerce
-from analyzer.parse import only, parse, position_of, spoken
+from analyzer.parse import parse
 from analyzer.ranges import column_facts
 from analyzer.refusals import (
     Refusal,
@@ -32,6 +32,7 @@ from analyzer.refusals import (
 )
 from analyzer.relation import Ownership, Relation, Scan
 from analyzer.scope import Entry, Scope, name_of
+from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
 from analyzer.units import ownership, place, rows_per_unit
 

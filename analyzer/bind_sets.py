@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
-from analyzer.parse import only, position_of
 from analyzer.refusals import TooComplex, Unsupported
+from analyzer.syntax import only, position_of
 
 MAX_SETS = 32
 """The most grouping sets of one query; each takes its share of the loss."""

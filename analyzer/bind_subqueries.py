@@ -15,10 +15,10 @@ from analyzer.domains import as_column
 from analyzer.expressions import Call, Expr, Ref, Steps
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
-from analyzer.parse import given, only, position_of, spoken
 from analyzer.refusals import Refusal, UnboundedInfluence, Unsupported
 from analyzer.relation import Derived, Union
 from analyzer.scope import Scope, name_of
+from analyzer.syntax import given, only, position_of, spoken
 from analyzer.types import Type
 from analyzer.units import owner_places, place, relation_owner
 

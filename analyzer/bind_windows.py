@@ -13,7 +13,6 @@ from analyzer.bind_expressions import ExpressionBinder
 from analyzer.expressions import Constant, Expr, Facts, Interval, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant, numbers, static_integer
-from analyzer.parse import given, only
 from analyzer.ranges import NOISY
 from analyzer.refusals import (
     NoMechanism,
@@ -24,6 +23,7 @@ from analyzer.refusals import (
     WrongType,
 )
 from analyzer.stages import CALLS, COMPANIONS, NoisyCall, Over, SortKey
+from analyzer.syntax import given, only
 from analyzer.types import Type
 
 _RANKS: dict[type[exp.Expression], tuple[str, Type]] = {

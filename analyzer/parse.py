@@ -14,7 +14,7 @@ from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 from analyzer.agreement import check_agreement, read_statement, too_deep
 from analyzer.lexical import TextLimits, check_text
 from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, Unsupported
-from analyzer.syntax import given, only, position_of, spoken
+from analyzer.syntax import given
 
 # sqlglot logs the text of statements that it does not know. Analysts' SQL belongs in no log.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
@@ -94,6 +94,3 @@ def _error_position(sql: str, error: ParseError) -> int | None:
     highlight = str(error.errors[0].get("highlight") or "")
     offset = sum(len(text) + 1 for text in before) + int(col) - len(highlight)
     return max(1, min(offset + 1, len(sql)))
-
-
-__all__ = ["given", "only", "parse", "parse_as", "position_of", "spoken"]
