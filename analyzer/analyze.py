@@ -211,6 +211,7 @@ def _plan(
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
+        units=(catalog.unit.table,),
         exact=exact,
         parts=parts,
         key_types=key_types,

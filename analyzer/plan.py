@@ -110,6 +110,9 @@ class PrivatePlan:
 
     dataset: str
     policy_version: str
+    units: tuple[str, ...]
+    """The privacy units whose rows the answer is made of, sorted: each is charged the loss. A unit
+    is called by the name of its table."""
     exact: Statement
     """Runs on the protected data. One row a group: ``key_types`` key columns, then one integer for
     each cell. For public keys exactly the public keys appear, whatever the data. With several

@@ -45,6 +45,7 @@ def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
     return PrivatePlan(
         dataset=dataset,
         policy_version="v1",
+        units=("patients",),
         exact=Statement("SELECT exact"),
         parts=(Part((0,), buckets=False),),
         key_types=(),
