@@ -122,7 +122,7 @@ def _calibrate(
 ) -> Calibration:
     if not measures:
         # Public keys alone: nothing of the data leaves.
-        return Calibration((), None, (), Loss(0, 0, 0))
+        return Calibration((), (), (), Loss(0, 0, 0))
     if selection is not None and ask.delta == 0:
         raise PrivateKeys(
             "The group keys are not public, and showing them needs a delta.",
@@ -133,7 +133,7 @@ def _calibrate(
             tuple(m.sensitivity for m in measures),
             epsilon=ask.epsilon,
             delta=ask.delta,
-            keys=None if selection is None else KeySelection(selection, bounds.max_groups),
+            keys=() if selection is None else (KeySelection(selection, bounds.max_groups),),
             min_scale=catalog.min_error_scale,
         )
     except CannotCalibrate as error:
@@ -218,7 +218,7 @@ def _plan(
         public_keys=keys.public,
         draws=draws,
         selection=selection,
-        threshold=calibration.threshold,
+        threshold=next(iter(calibration.thresholds), None),
         quantiles=tuple(quantiles),
         finish=finish,
         columns=columns,
@@ -259,10 +259,10 @@ def _notices(
     if len(keys.sets) > 1:
         found.append(f"The answer holds {len(keys.sets)} groupings, which share the loss.")
     found += list(dict.fromkeys(_clamped(axis) for one in measures for axis in axes(one)))
-    if calibration.threshold is not None:
+    if calibration.thresholds:
         found.append(
             "The group keys are not public: a group is shown when its noisy number of people"
-            f" reaches {calibration.threshold}."
+            f" reaches {calibration.thresholds[0]}."
         )
     elif any(not key.facts.total_domain for key in keys.expressions):
         found.append("Groups are the declared values; rows with other values are left out.")
@@ -320,7 +320,7 @@ def _digest(catalog: Catalog, exact: Statement, finish: Statement, calibration: 
     parts: list[object] = [catalog.dataset, catalog.version, exact.sql, finish.sql]
     parts += [repr(p) for p in (*exact.parameters, *finish.parameters)]
     parts += [[n.kind.value, str(Fraction(n.scale))] for n in calibration.noises]
-    parts.append(calibration.threshold)
+    parts.append(calibration.thresholds)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

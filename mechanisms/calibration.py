@@ -61,10 +61,11 @@ class KeySelection:
 class Calibration:
     noises: tuple[Noise, ...]
     """One for each draw, in order."""
-    threshold: int | None
-    """Keys are shown when the noisy unit count is at least this; None for public keys."""
+    thresholds: tuple[int, ...]
+    """One for each key selection, in order: keys are shown when the noisy unit count is at least
+    this."""
     events: tuple[Event, ...]
-    """One for each draw, in order; then the threshold, if there is one."""
+    """One for each draw, in order; then one for each threshold."""
     loss: Loss
     """What the release is charged: at most what was asked, rounded up."""
 
@@ -78,15 +79,16 @@ def calibrate(
     *,
     epsilon: Fraction,
     delta: Fraction,
-    keys: KeySelection | None = None,
+    keys: Sequence[KeySelection] = (),
     min_scale: Fraction = Fraction(1, 2),
 ) -> Calibration:
     """The noise for one release that as a whole is (epsilon, delta)-DP, with the least error.
 
     Two candidates are weighed, each with the same share of the loss for every draw. Laplace spends
     epsilon, and delta only on a threshold. Gaussian spends rho, the largest that (epsilon, delta)
-    allows; with a threshold, half of delta is the conversion's and half the threshold's. The least
-    mean logarithm of the error bars, and of the threshold's height, wins; Laplace on a tie.
+    allows; with thresholds, half of delta is the conversion's and half the thresholds'. Thresholds
+    share their delta evenly. The least mean logarithm of the error bars, and of the thresholds'
+    heights, wins; Laplace on a tie.
 
     Every rounding is outward: scales up to the next float64, the charge up to the ledger's grid.
     The charge is then checked against the loss recomputed from the events alone.
@@ -95,7 +97,7 @@ def calibrate(
         draws: one or more, each greater than zero in both norms.
         epsilon: greater than zero.
         delta: zero, or up to one half.
-        keys: given where the group keys are not public.
+        keys: one for each set of group keys that are not public.
         min_scale: the smallest scale of noise, in grid steps; below it the integers hide too little
             of the shape of the noise to be worth the name.
 
@@ -108,7 +110,8 @@ def calibrate(
         raise CannotCalibrate("Epsilon must be greater than zero.")
     if not 0 <= delta <= Fraction(1, 2):
         raise CannotCalibrate("Delta must be zero or more, and at most 0.5.")
-    if keys is not None and delta / 2 < keys.max_groups * MIN_THRESHOLD_DELTA:
+    groups = max((one.max_groups for one in keys), default=0)
+    if delta / 2 < len(keys) * groups * MIN_THRESHOLD_DELTA:
         raise CannotCalibrate(
             "The group keys are not public: which of them are shown depends on the data,"
             " so the query needs a delta greater than zero."
@@ -117,7 +120,7 @@ def calibrate(
         )
     candidates = [_laplace(draws, epsilon)]
     if delta > 0:
-        rho = epsilon_to_rho(epsilon, delta if keys is None else delta / 2)
+        rho = epsilon_to_rho(epsilon, delta / 2 if keys else delta)
         candidates += [_gaussian(draws, rho)] if rho > 0 else []
     fitting = [noises for noises in candidates if _fits(noises, min_scale)]
     if not fitting:
@@ -126,12 +129,12 @@ def calibrate(
     return min(choices, key=_error)  # the first, which is Laplace, on a tie
 
 
-def _check_draws(draws: Sequence[Sensitivity], keys: KeySelection | None) -> None:
+def _check_draws(draws: Sequence[Sensitivity], keys: Sequence[KeySelection]) -> None:
     if not draws:
         raise ValueError("a calibration needs at least one draw")
     if any(draw.l1 <= 0 or draw.l2_squared <= 0 for draw in draws):
         raise ValueError("a draw that no privacy unit can change needs no noise")
-    if keys is not None and not (0 <= keys.draw < len(draws) and keys.max_groups >= 1):
+    if not all(0 <= one.draw < len(draws) and one.max_groups >= 1 for one in keys):
         raise ValueError("the key selection names no draw, or no group")
 
 
@@ -191,25 +194,25 @@ def _complete(
     noises: tuple[Noise, ...],
     epsilon: Fraction,
     delta: Fraction,
-    keys: KeySelection | None,
+    keys: Sequence[KeySelection],
 ) -> Calibration:
-    """Adds the threshold, the events and the charge, and checks the charge against the events."""
+    """Adds the thresholds, the events and the charge, and checks the charge against the events."""
     pure = noises[0].kind is NoiseKind.LAPLACE
-    key_delta = delta if pure else delta / 2
-    conversion_delta = Fraction(0) if pure else delta if keys is None else delta / 2
+    key_delta = (delta if pure else delta / 2) / max(len(keys), 1)
+    conversion_delta = Fraction(0) if pure else delta / 2 if keys else delta
     events: list[Event] = [_event(draw, noise) for draw, noise in zip(draws, noises, strict=True)]
-    threshold: int | None = None
-    if keys is not None:
-        noise = noises[keys.draw]
-        threshold = threshold_for(noise, keys.max_groups, key_delta)
-        used = threshold_delta(noise, keys.max_groups, threshold)
+    thresholds = []
+    for one in keys:
+        noise = noises[one.draw]
+        thresholds.append(threshold_for(noise, one.max_groups, key_delta))
+        used = threshold_delta(noise, one.max_groups, thresholds[-1])
         # On the ledger's grid the number is short; what was allotted is an upper bound as well.
         events.append(ThresholdEvent(min(Fraction(ceil_delta(used), DELTA_STEPS), key_delta)))
     spent = loss_of_events(events, conversion_delta)
     loss = Loss(ceil_epsilon(epsilon), spent.delta, spent.rho)
     if not (loss.covers(spent) and loss.delta <= ceil_delta(delta)):
         raise AssertionError("calibration: the events cost more than the charge")
-    return Calibration(noises, threshold, tuple(events), loss)
+    return Calibration(noises, tuple(thresholds), tuple(events), loss)
 
 
 def _event(draw: Sensitivity, noise: Noise) -> Event:
@@ -219,8 +222,7 @@ def _event(draw: Sensitivity, noise: Noise) -> Event:
 
 
 def _error(choice: Calibration) -> float:
-    """Mean logarithm of the error bars (in half steps, as a bar may be zero) and the threshold."""
+    """Mean logarithm of the error bars (in half steps, as a bar may be zero) and thresholds."""
     heights = [error_bar(noise) + 0.5 for noise in choice.noises]
-    if choice.threshold is not None:
-        heights.append(float(choice.threshold))
+    heights += map(float, choice.thresholds)
     return math.fsum(math.log(height) for height in heights) / len(heights)

@@ -57,9 +57,8 @@ deltas = st.one_of(
 def asks(draw: Any) -> dict[str, Any]:
     draws = draw(st.lists(sensitivities, min_size=1, max_size=6))
     delta = draw(deltas)
-    keys = None
-    if delta and draw(st.booleans()):
-        keys = KeySelection(draw(st.integers(0, len(draws) - 1)), draw(st.integers(1, 200)))
+    selections = st.builds(KeySelection, st.integers(0, len(draws) - 1), st.integers(1, 200))
+    keys = draw(st.lists(selections, max_size=3)) if delta else []
     return {"draws": draws, "epsilon": draw(epsilons), "delta": delta, "keys": keys}
 
 
@@ -104,18 +103,13 @@ def test_events_say_what_the_noise_is(ask: dict[str, Any]) -> None:
         else:
             assert event == GaussianEvent(noise.scale, draw.l2_squared)
     assert len({noise.kind for noise in result.noises}) == 1
-    if ask["keys"] is None:
-        assert result.threshold is None
-        assert len(result.events) == len(pairs)
-    else:
-        assert result.threshold is not None
-        *_, last = result.events
-        assert isinstance(last, ThresholdEvent)
-        assert len(result.events) == len(pairs) + 1
-        keys, noise = ask["keys"], result.noises[ask["keys"].draw]
-        share = ask["delta"] / (1 if noise.kind is NoiseKind.LAPLACE else 2)
-        exact_enough = threshold_delta(noise, keys.max_groups, result.threshold)
-        assert exact_enough * (1 - Fraction(1, 10**10)) <= last.delta <= share
+    selected = list(zip(ask["keys"], result.thresholds, strict=True))
+    for (keys, threshold), event in zip(selected, result.events[len(pairs) :], strict=True):
+        assert isinstance(event, ThresholdEvent)
+        noise = result.noises[keys.draw]
+        share = ask["delta"] / len(selected) / (1 if noise.kind is NoiseKind.LAPLACE else 2)
+        exact_enough = threshold_delta(noise, keys.max_groups, threshold)
+        assert exact_enough * (1 - Fraction(1, 10**10)) <= event.delta <= share
 
 
 @settings(deadline=None, max_examples=150)
@@ -141,7 +135,7 @@ def test_opendp_agrees_with_the_charge(ask: dict[str, Any]) -> None:
 @settings(deadline=None, max_examples=200)
 @given(asks(), st.booleans())
 def test_doubling_epsilon_never_gives_larger_error(ask: dict[str, Any], one_draw: bool) -> None:
-    ask["keys"] = None
+    ask["keys"] = []
     if one_draw:  # then the error is one number; else it is the mean that is compared
         ask["draws"] = ask["draws"][:1]
     once = _calibrated(ask)
@@ -181,11 +175,10 @@ def test_a_count_with_a_threshold_is_within_epsilon_and_delta(kind_of_ask: tuple
     """One key, counts of 0 to 3 units, the noisy count shown from the threshold on, else nothing."""
     epsilon, delta, groups = Fraction(1), Fraction(1, 10**4), kind_of_ask[0]
     result = calibrate(
-        [Sensitivity(*kind_of_ask)], epsilon=epsilon, delta=delta, keys=KeySelection(0, groups)
+        [Sensitivity(*kind_of_ask)], epsilon=epsilon, delta=delta, keys=[KeySelection(0, groups)]
     )
     assert result.noises[0].kind is (NoiseKind.LAPLACE if groups == 1 else NoiseKind.GAUSSIAN)
-    law, threshold = exact_law(result.noises[0]), result.threshold
-    assert threshold is not None
+    law, (threshold,) = exact_law(result.noises[0]), result.thresholds
 
     def outputs(units: int) -> list[Decimal]:
         if units == 0:  # the key does not exist, so nothing is drawn and nothing shown
@@ -236,9 +229,9 @@ def test_gaussian_uses_the_whole_of_epsilon() -> None:
 
 def test_a_threshold_under_laplace_gets_all_of_delta_and_under_gaussian_half() -> None:
     delta, epsilon = Fraction(1, 10**6), Fraction(1)
-    laplace = calibrate([ONE], epsilon=epsilon, delta=delta, keys=KeySelection(0, 1))
+    laplace = calibrate([ONE], epsilon=epsilon, delta=delta, keys=[KeySelection(0, 1)])
     gaussian = calibrate(
-        [Sensitivity(60, 60)], epsilon=epsilon, delta=delta, keys=KeySelection(0, 60)
+        [Sensitivity(60, 60)], epsilon=epsilon, delta=delta, keys=[KeySelection(0, 60)]
     )
     assert delta / 3 < Fraction(laplace.loss.delta, DELTA_STEPS) <= delta  # a step is a factor of e
     [_, event] = gaussian.events
@@ -255,7 +248,7 @@ def test_a_lower_threshold_is_worth_a_wider_error_bar() -> None:
     """Eight groups: Laplace's bar is 24 and its threshold 160, Gaussian's 31 and 97."""
     ask: dict[str, Any] = {"epsilon": Fraction(1), "delta": Fraction(1, 10**8)}
     public = calibrate([Sensitivity(8, 8)], **ask)
-    private = calibrate([Sensitivity(8, 8)], **ask, keys=KeySelection(0, 8))
+    private = calibrate([Sensitivity(8, 8)], **ask, keys=[KeySelection(0, 8)])
     assert public.noises[0].kind is NoiseKind.LAPLACE
     assert private.noises[0].kind is NoiseKind.GAUSSIAN
     assert error_bar(private.noises[0]) > error_bar(public.noises[0])
@@ -287,8 +280,8 @@ def test_an_odd_epsilon_is_charged_rounded_up() -> None:
         ({"epsilon": Fraction(-1)}, "greater than zero"),
         ({"delta": Fraction(-1, 10)}, "Delta"),
         ({"delta": Fraction(51, 100)}, "Delta"),
-        ({"keys": KeySelection(0, 1)}, "group keys are not public"),
-        ({"keys": KeySelection(0, 1), "delta": Fraction(1, 10**31)}, "Delta is too small"),
+        ({"keys": [KeySelection(0, 1)]}, "group keys are not public"),
+        ({"keys": [KeySelection(0, 1)], "delta": Fraction(1, 10**31)}, "Delta is too small"),
         ({"epsilon": Fraction(3)}, "Epsilon is too large"),
         ({"epsilon": Fraction(1, 10**16)}, "Epsilon is too small"),
         ({"epsilon": Fraction(1, 10**400)}, "Epsilon is too small"),
@@ -319,9 +312,9 @@ def test_the_smallest_scale_is_the_caller_s_to_choose() -> None:
         {"draws": [Sensitivity(0, 0)]},
         {"draws": [ONE, Sensitivity(0, 1)]},
         {"draws": [ONE, Sensitivity(1, 0)]},
-        {"keys": KeySelection(1, 1), "delta": Fraction(1, 10)},
-        {"keys": KeySelection(-1, 1), "delta": Fraction(1, 10)},
-        {"keys": KeySelection(0, 0), "delta": Fraction(1, 10)},
+        {"keys": [KeySelection(1, 1)], "delta": Fraction(1, 10)},
+        {"keys": [KeySelection(-1, 1)], "delta": Fraction(1, 10)},
+        {"keys": [KeySelection(0, 0)], "delta": Fraction(1, 10)},
     ],
 )
 def test_a_malformed_call_is_a_bug_and_not_the_analyst_s_fault(malformed: dict[str, Any]) -> None:
