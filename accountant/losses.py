@@ -31,10 +31,12 @@ makes about a dozen roundings, so this covers them several times over."""
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A charge. Integers: ``epsilon`` and ``rho`` in 1e-12, ``delta`` in 1e-18.
+    """A charge. Integers: ``epsilon`` and ``rho`` in 1e-12, ``delta`` and ``slack`` in 1e-18.
 
-    Losses add up: basic composition for ``epsilon`` with ``delta``, and composition of approximate
-    zCDP for ``rho`` with the same ``delta``.
+    Two statements about one release: it is (epsilon, delta)-DP, and it is slack-approximate
+    rho-zCDP (Bun and Steinke 2016, section 8). ``slack`` is the part of the thresholds alone;
+    ``delta`` holds the share that turns rho into epsilon as well. Each pair adds up by itself: the
+    first by basic composition, the second by composition of approximate zCDP.
 
     Raises:
         ValueError: a part is negative or not an integer.
@@ -43,21 +45,32 @@ class Loss:
     epsilon: int
     delta: int
     rho: int
+    slack: int
 
     def __post_init__(self) -> None:
-        for part in (self.epsilon, self.delta, self.rho):
+        for part in (self.epsilon, self.delta, self.rho, self.slack):
             if type(part) is not int or part < 0:
                 raise ValueError("a loss is made of integers that are zero or more")
 
     def __add__(self, other: Loss) -> Loss:
-        return Loss(self.epsilon + other.epsilon, self.delta + other.delta, self.rho + other.rho)
+        return Loss(
+            self.epsilon + other.epsilon,
+            self.delta + other.delta,
+            self.rho + other.rho,
+            self.slack + other.slack,
+        )
 
     def covers(self, other: Loss) -> bool:
         """True where no part of ``other`` is greater than the same part of this loss."""
-        return other.epsilon <= self.epsilon and other.delta <= self.delta and other.rho <= self.rho
+        return (
+            other.epsilon <= self.epsilon
+            and other.delta <= self.delta
+            and other.rho <= self.rho
+            and other.slack <= self.slack
+        )
 
 
-ZERO = Loss(0, 0, 0)
+ZERO = Loss(0, 0, 0, 0)
 
 
 def ceil_epsilon(value: Fraction) -> int:
@@ -170,7 +183,7 @@ def loss_of_events(events: Iterable[Event], conversion_delta: Fraction) -> Loss:
 
     Only Laplace events: epsilon is the plain sum (pure DP) and the conversion is not used. With a
     Gaussian event: every event is counted in rho, and the sum is converted at ``conversion_delta``,
-    which is then part of delta. Every threshold adds its delta.
+    which is then part of delta. Every threshold adds its delta, to delta and to slack.
 
     Rho of a Laplace event is half the square of its epsilon (Bun and Steinke 2016, Proposition
     1.4); of a Gaussian event ``l2^2 / (2 sigma^2)``, which holds on the integers too (Canonne,
@@ -180,7 +193,7 @@ def loss_of_events(events: Iterable[Event], conversion_delta: Fraction) -> Loss:
         ValueError: an event is degenerate, or there is a Gaussian event and ``conversion_delta`` is
             out of range.
     """
-    epsilon = rho = delta = Fraction(0)
+    epsilon = rho = slack = Fraction(0)
     pure = True
     for event, times in Counter(events).items():  # equal events at once: sums of rationals are slow
         if isinstance(event, LaplaceEvent):
@@ -192,13 +205,14 @@ def loss_of_events(events: Iterable[Event], conversion_delta: Fraction) -> Loss:
             square = _at_least_zero(event.l2_sensitivity_squared)
             rho += times * square / (2 * _above_zero(event.sigma) ** 2)
         elif isinstance(event, ThresholdEvent):
-            delta += times * _at_least_zero(event.delta)
+            slack += times * _at_least_zero(event.delta)
         else:  # an accountant that does not know an event must not guess
             assert_never(event)
+    delta = slack
     if not pure:
         epsilon = rho_to_epsilon(rho, conversion_delta)
         delta += conversion_delta
-    return Loss(ceil_epsilon(epsilon), ceil_delta(delta), ceil_epsilon(rho))
+    return Loss(ceil_epsilon(epsilon), ceil_delta(delta), ceil_epsilon(rho), ceil_delta(slack))
 
 
 def _above_zero(scale: Fraction) -> Fraction:

@@ -131,7 +131,7 @@ async def _earlier(connection: AsyncConnection, question: Question) -> Replay | 
 
 
 def _check(scope: Scope, row: Row[Any], charge: Loss) -> None:
-    spent = Loss(row.epsilon_spent, row.delta_spent, row.rho_spent)
+    spent = Loss(row.epsilon_spent, row.delta_spent, row.rho_spent, 0)
     cap = Budget(row.epsilon_cap, row.delta_cap)
     if not fits(spent, cap, charge):
         raise BudgetExceeded(scope, remaining(spent, cap), charge)
@@ -159,4 +159,4 @@ async def shift(
 
 def charge_of(row: Row[Any]) -> Loss:
     """The charge in a row of the table ``entries``."""
-    return Loss(row.epsilon, row.delta, row.rho)
+    return Loss(row.epsilon, row.delta, row.rho, 0)

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from fractions import Fraction
 from functools import lru_cache
 
-from accountant.losses import Loss
+from accountant.losses import ZERO
 from analyzer.bind import bind
 from analyzer.catalog import Ask, Catalog, Scalar
 from analyzer.describe import describe
@@ -122,7 +122,7 @@ def _calibrate(
 ) -> Calibration:
     if not measures:
         # Public keys alone: nothing of the data leaves.
-        return Calibration((), (), (), Loss(0, 0, 0))
+        return Calibration((), (), (), ZERO)
     if selection is not None and ask.delta == 0:
         raise PrivateKeys(
             "The group keys are not public, and showing them needs a delta.",

@@ -209,7 +209,7 @@ def _complete(
         # On the ledger's grid the number is short; what was allotted is an upper bound as well.
         events.append(ThresholdEvent(min(Fraction(ceil_delta(used), DELTA_STEPS), key_delta)))
     spent = loss_of_events(events, conversion_delta)
-    loss = Loss(ceil_epsilon(epsilon), spent.delta, spent.rho)
+    loss = Loss(ceil_epsilon(epsilon), spent.delta, spent.rho, spent.slack)
     if not (loss.covers(spent) and loss.delta <= ceil_delta(delta)):
         raise AssertionError("calibration: the events cost more than the charge")
     return Calibration(noises, tuple(thresholds), tuple(events), loss)

@@ -84,7 +84,7 @@ def remaining_json(balances: Balances) -> dict[str, Any]:
 
 def account_json(account: Account) -> dict[str, Any]:
     """Cap, spent and remaining of one account."""
-    spent = Loss(account.epsilon_spent, account.delta_spent, account.rho_spent)
+    spent = Loss(account.epsilon_spent, account.delta_spent, account.rho_spent, 0)
     cap = Budget(account.epsilon_cap, account.delta_cap)
     return {
         "cap": budget_json(cap),

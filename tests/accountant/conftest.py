@@ -29,7 +29,7 @@ def question(analyst_id: UUID, epsilon: int, **changes: Any) -> dict[str, Any]:
         "plan_digest": "p",
         "sql": "select count(*) from patients",
         "events": [LaplaceEvent(Fraction(3, 2), 1)],
-        "loss": Loss(epsilon, 0, 0),
+        "loss": Loss(epsilon, 0, 0, 0),
     } | changes
 
 

@@ -236,7 +236,7 @@ class Story:
         if isinstance(outcome, Replay):
             name = next(name for name, entry in self.entries.items() if entry[0] == outcome.id)
             assert outcome.answer == {"entry": name}
-            assert outcome.charge == Loss(_steps(epsilon), 0, 0)
+            assert outcome.charge == Loss(_steps(epsilon), 0, 0, 0)
             return f"replay of {name}"
         self.entries[as_] = (outcome.id, analyst)
         assert outcome.balances == await self.ledger.balances(analyst, DATASET)
@@ -281,11 +281,11 @@ async def test_story(title: str, ledger: Ledger, books: Callable[[], None]):
 
 
 async def test_delta_has_a_ceiling_of_its_own(ledger: Ledger, alice: UUID):
-    half = Loss(1, 5 * 10**11, 0)
+    half = Loss(1, 5 * 10**11, 0, 0)
     for _ in range(2):
         assert isinstance(await ledger.reserve(**question(alice, 1, loss=half)), Reservation)
     with pytest.raises(BudgetExceeded) as refusal:
-        await ledger.reserve(**question(alice, 1, loss=Loss(1, 1, 0)))
+        await ledger.reserve(**question(alice, 1, loss=Loss(1, 1, 0, 0)))
     assert (refusal.value.scope, refusal.value.remaining.delta) == ("analyst", 0)
     assert (await ledger.balances(alice, DATASET)).analyst.delta_spent == 10**12
 

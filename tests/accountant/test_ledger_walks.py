@@ -61,7 +61,7 @@ async def test_a_walk_ends_where_the_model_is(
         if not model.entries or chance.random() < 0.4:
             name, charge = chance.choice(["alice", "bob"]), chance.randint(0, 25)
             scope = model.refuses(name, charge)
-            asked = question(ids[name], charge, loss=Loss(charge, charge, charge * charge))
+            asked = question(ids[name], charge, loss=Loss(charge, charge, charge * charge, 0))
             if scope is not None:
                 with pytest.raises(BudgetExceeded) as refusal:
                     await ledger.reserve(**asked)

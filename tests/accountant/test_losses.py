@@ -67,29 +67,39 @@ def test_a_tenth_is_a_tenth() -> None:
 
 
 def test_losses_add_up() -> None:
-    assert Loss(1, 2, 3) + Loss(10, 20, 30) == Loss(11, 22, 33)
+    assert Loss(1, 2, 3, 4) + Loss(10, 20, 30, 40) == Loss(11, 22, 33, 44)
 
 
 @pytest.mark.parametrize(
     "other, covered",
     [
-        ((5, 5, 5), True),
-        ((4, 0, 5), True),
-        ((6, 5, 5), False),
-        ((5, 6, 5), False),
-        ((5, 5, 6), False),
+        ((5, 5, 5, 5), True),
+        ((4, 0, 5, 1), True),
+        ((6, 5, 5, 5), False),
+        ((5, 6, 5, 5), False),
+        ((5, 5, 6, 5), False),
+        ((5, 5, 5, 6), False),
     ],
 )
 def test_a_loss_covers_what_is_no_greater_in_any_part(
-    other: tuple[int, int, int], covered: bool
+    other: tuple[int, int, int, int], covered: bool
 ) -> None:
-    assert Loss(5, 5, 5).covers(Loss(*other)) is covered
+    assert Loss(5, 5, 5, 5).covers(Loss(*other)) is covered
 
 
 @pytest.mark.parametrize(
-    "parts", [(-1, 0, 0), (0, -1, 0), (0, 0, -1), (1.0, 0, 0), (0, True, 0), (0, 0, Fraction(1))]
+    "parts",
+    [
+        (-1, 0, 0, 0),
+        (0, -1, 0, 0),
+        (0, 0, -1, 0),
+        (0, 0, 0, -1),
+        (1.0, 0, 0, 0),
+        (0, True, 0, 0),
+        (0, 0, 0, Fraction(1)),
+    ],
 )
-def test_a_loss_is_made_of_integers_of_zero_or_more(parts: tuple[int, int, int]) -> None:
+def test_a_loss_is_made_of_integers_of_zero_or_more(parts: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="integers"):
         Loss(*parts)
 
@@ -97,11 +107,11 @@ def test_a_loss_is_made_of_integers_of_zero_or_more(parts: tuple[int, int, int])
 @pytest.mark.parametrize(
     "loss, text",
     [
-        (Loss(250_000_000_000, 0, 1), "epsilon 0.25"),
-        (Loss(10**13, 10**9, 1), "epsilon 10, delta 1e-9"),
-        (Loss(333_333_333_334, 1, 1), "epsilon 0.333333333334, delta 1e-18"),
-        (Loss(0, 0, 0), "epsilon 0"),
-        (Loss(1, 1_500_000, 0), "epsilon 0.000000000001, delta 1.5e-12"),
+        (Loss(250_000_000_000, 0, 1, 0), "epsilon 0.25"),
+        (Loss(10**13, 10**9, 1, 0), "epsilon 10, delta 1e-9"),
+        (Loss(333_333_333_334, 1, 1, 0), "epsilon 0.333333333334, delta 1e-18"),
+        (Loss(0, 0, 0, 0), "epsilon 0"),
+        (Loss(1, 1_500_000, 0, 0), "epsilon 0.000000000001, delta 1.5e-12"),
     ],
 )
 def test_a_loss_in_words(loss: Loss, text: str) -> None:
@@ -237,7 +247,7 @@ def test_a_negative_rho_or_no_epsilon_has_no_conversion() -> None:
 
 
 def test_nothing_done_costs_nothing() -> None:
-    assert loss_of_events([], Fraction(0)) == Loss(0, 0, 0)
+    assert loss_of_events([], Fraction(0)) == Loss(0, 0, 0, 0)
 
 
 def test_laplace_events_add_up_in_epsilon() -> None:
@@ -273,9 +283,14 @@ def test_a_gaussian_event_makes_the_sum_one_of_rho() -> None:
 def test_thresholds_add_delta() -> None:
     small = ThresholdEvent(Fraction(1, 10**9))
     assert loss_of_events([LaplaceEvent(Fraction(1), 1), small, small], MILLIONTH) == Loss(
-        10**12, 2 * 10**9, 5 * 10**11
+        10**12, 2 * 10**9, 5 * 10**11, 2 * 10**9
     )
-    assert loss_of_events([GaussianEvent(Fraction(1), 1), small], MILLIONTH).delta == 10**12 + 10**9
+
+
+def test_slack_is_the_part_of_the_thresholds_without_the_conversion() -> None:
+    small = ThresholdEvent(Fraction(1, 10**9))
+    loss = loss_of_events([GaussianEvent(Fraction(1), 1), small], MILLIONTH)
+    assert (loss.delta, loss.slack) == (10**12 + 10**9, 10**9)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def charge_violations(plan: PrivatePlan) -> list[str]:
 
 def _spent(plan: PrivatePlan, conversion: Fraction) -> Loss:
     spent = loss_of_events(plan.events, conversion)
-    return Loss(spent.epsilon, min(spent.delta, plan.loss.delta), spent.rho)
+    return Loss(spent.epsilon, min(spent.delta, plan.loss.delta), spent.rho, spent.slack)
 
 
 def _threshold_violations(plan: PrivatePlan, thresholds: list[ThresholdEvent]) -> list[str]:
@@ -111,13 +111,13 @@ def test_opendp_agrees() -> None:
 def test_a_planted_charge_is_found() -> None:
     plan = analyze("SELECT diagnosis, count(*) FROM visits GROUP BY 1", data.catalog(), ask=ASKS[1])
     assert not charge_violations(plan)
-    less = Loss(plan.loss.epsilon - 1, plan.loss.delta, plan.loss.rho)
+    less = replace(plan.loss, epsilon=plan.loss.epsilon - 1)
     half = replace(
         plan.draws[0], noise=replace(plan.draws[0].noise, scale=plan.draws[0].noise.scale / 2)
     )
     assert plan.threshold is not None
     planted = {
-        "cost more": [replace(plan, loss=Loss(0, less.delta, less.rho))],
+        "cost more": [replace(plan, loss=replace(less, epsilon=0))],
         "not the draw's": [replace(plan, draws=(half, *plan.draws[1:]))],
         "shown with probability": [replace(plan, threshold=plan.threshold - 20)],
         "events": [replace(plan, events=plan.events[1:])],

@@ -196,13 +196,13 @@ def test_a_count_with_a_threshold_is_within_epsilon_and_delta(kind_of_ask: tuple
 def test_laplace_for_one_count_is_as_everyone_expects() -> None:
     result = calibrate([ONE], epsilon=Fraction(1, 10), delta=Fraction(0))
     assert result.noises[0].scale == 10
-    assert result.loss == Loss(10**11, 0, 5 * 10**9)
+    assert result.loss == Loss(10**11, 0, 5 * 10**9, 0)
 
 
 def test_draws_share_epsilon_evenly() -> None:
     result = calibrate([ONE, Sensitivity(7, 49)], epsilon=Fraction(1), delta=Fraction(0))
     assert [noise.scale for noise in result.noises] == [2, 14]
-    assert result.loss == Loss(10**12, 0, 10**12 // 4)
+    assert result.loss == Loss(10**12, 0, 10**12 // 4, 0)
 
 
 def test_many_groups_prefer_gaussian_and_few_laplace() -> None:

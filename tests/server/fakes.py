@@ -66,7 +66,7 @@ def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
         finish=Statement("SELECT finish"),
         columns=(OutputColumn("count", Type.INT8, noisy=True, draws=(0,)),),
         events=(LaplaceEvent(Fraction(10), 1),),
-        loss=Loss(epsilon, 0, 5 * 10**9),
+        loss=Loss(epsilon, 0, 5 * 10**9, 0),
         notices=(),
         digest="d1",
     )

@@ -102,9 +102,13 @@ def test_a_refusal_of_a_kind_that_came_later_is_still_a_refusal():
 @pytest.mark.parametrize(
     "left,asked,hint",
     [
-        (Budget(2 * 10**11, 0), Loss(5 * 10**11, 0, 0), "Ask with a smaller epsilon, or ask the"),
-        (Budget(0, 0), Loss(5 * 10**11, 0, 0), "Ask the operator"),
-        (Budget(2 * 10**11, 0), Loss(10**11, 10**9, 0), "Ask the operator"),
+        (
+            Budget(2 * 10**11, 0),
+            Loss(5 * 10**11, 0, 0, 0),
+            "Ask with a smaller epsilon, or ask the",
+        ),
+        (Budget(0, 0), Loss(5 * 10**11, 0, 0, 0), "Ask the operator"),
+        (Budget(2 * 10**11, 0), Loss(10**11, 10**9, 0, 0), "Ask the operator"),
     ],
 )
 def test_an_exceeded_budget_says_what_would_help(left, asked, hint):

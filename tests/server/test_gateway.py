@@ -133,7 +133,7 @@ async def test_a_refusal_touches_nothing(world):
 
 
 async def test_a_refusal_of_the_ledger_touches_no_data(world):
-    refusal = BudgetExceeded("analyst", Budget(0, 0), Loss(1, 0, 0))
+    refusal = BudgetExceeded("analyst", Budget(0, 0), Loss(1, 0, 0, 0))
     world.road.at["reserve"] = broken(refusal)
     with pytest.raises(BudgetExceeded):
         await world.gateway.query(ANALYST, QUESTION)
@@ -289,7 +289,7 @@ async def test_a_cancelled_reserve_that_was_refused_leaves_nothing_to_void(world
 
 async def test_a_replay_asks_no_data(world):
     stored = {"release_id": "x", "rows": [[41]]}
-    world.ledger.replay = Replay(UUID(int=7), stored, Loss(1, 0, 0))
+    world.ledger.replay = Replay(UUID(int=7), stored, Loss(1, 0, 0, 0))
     reply = await world.gateway.query(ANALYST, QUESTION)
     assert reply.replayed
     assert reply.body == stored
