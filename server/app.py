@@ -30,6 +30,7 @@ from server.observations import Observer, Started, Stopped, json_lines, silence_
 from server.policy import load_policy
 from server.policy_check import Severity, check
 from server.settings import PolicySettings, Settings
+from server.ticks import Tick
 from server.web.application import create_app
 from server.web.services import Services
 
@@ -121,6 +122,7 @@ async def running_services(
             limits=TextLimits(settings.sql_characters, settings.sql_tokens, settings.sql_depth),
             per_analyst=settings.queries_per_analyst,
             at_once=at_once,
+            tick=Tick(settings.release_tick_ms / 1000),
         )
         stack.push_async_callback(gateway.stop)
         yield Services(

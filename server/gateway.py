@@ -6,11 +6,15 @@
     exact       = engine.fetch(plan.exact)          the only contact with protected data
     noisy       = publish(plan, exact)              noise; exact values end here
     rows        = engine.finish(plan.finish, noisy) arithmetic, HAVING, ORDER BY on noisy values
+    tick.wait(began)                                how long it took is not for the asker
     ledger.settle(reservation.id, reply)            stored before a byte leaves
 
 Whatever goes wrong before ``dispatch`` costs nothing: the reservation is voided. Whatever goes
 wrong after it, a cancellation included, stays charged, because that it went wrong, and when, may
 depend on the data. The ledger is always told, even when the asker is gone by then.
+
+The tick comes before the ledger is told: an analyst can watch the state of a release, and the place
+that it takes up.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from server.observations import Name, Observer, Station
 from server.plans import Plans
 from server.releases import answer, publish
 from server.replies import reply_json, request_digest
+from server.ticks import Tick
 
 T = TypeVar("T")
 
@@ -107,6 +112,7 @@ class Gateway:
         per_analyst: how many questions of one analyst may be under way.
         at_once: how many questions of all analysts may be under way.
         plans_kept: how many plans are remembered, of the questions that were asked last.
+        tick: when answers leave.
     """
 
     def __init__(
@@ -119,6 +125,7 @@ class Gateway:
         per_analyst: int = 4,
         at_once: int = 32,
         plans_kept: int = 512,
+        tick: Tick | None = None,
     ) -> None:
         self.datasets = datasets
         self._ledger = ledger
@@ -126,6 +133,7 @@ class Gateway:
         self._plans = Plans(limits, size=plans_kept)
         self._per_analyst = per_analyst
         self._at_once = at_once
+        self._tick = tick or Tick()
         self._under_way: Counter[UUID] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -150,7 +158,7 @@ class Gateway:
             if isinstance(held, Replay):
                 self._observe(seen.Replayed(held.id, name, analyst))
                 return Reply(held.id, held.answer, replayed=True)
-            reply = await self._answer(dataset, plan, held)
+            reply = await self._answer(dataset, plan, held, began)
             took = round(1000 * (time.monotonic() - began))
             self._observe(seen.Answered(held.id, name, analyst, took))
             return reply
@@ -248,7 +256,9 @@ class Gateway:
                     await self._give_up(held, plan, Station.RESERVE, asyncio.CancelledError())
             raise
 
-    async def _answer(self, dataset: Dataset, plan: PrivatePlan, held: Reservation) -> Reply:
+    async def _answer(
+        self, dataset: Dataset, plan: PrivatePlan, held: Reservation, began: float
+    ) -> Reply:
         """From the debit to the stored answer."""
         ledger, engine = self._ledger, dataset.engine
         station = Station.READY
@@ -266,14 +276,28 @@ class Gateway:
             rows = await engine.finish(plan.finish, noisy)
             station = Station.ANSWER
             body = reply_json(held, plan, answer(plan, rows))
+            await self._tick.wait(began)
             station = Station.SETTLE
             await _to_the_end(ledger.settle(held.id, body))
         except BaseException as error:
+            if station not in _BEFORE_DATA:
+                await self._wait_to_fail(began, gone=not isinstance(error, Exception))
             await self._give_up(held, plan, station, error)
             if isinstance(error, Exception) and station not in _BEFORE_DATA:
                 raise FailedAfterDebit from None
             raise
         return Reply(held.id, body, replayed=False)
+
+    async def _wait_to_fail(self, began: float, *, gone: bool) -> None:
+        """Until a failure may be seen. A cancellation ends the wait at the next tick, a stop of the
+        server at once."""
+        while not self._stopping:
+            try:
+                await self._tick.wait(began, given_up=gone)
+            except asyncio.CancelledError:
+                gone = True
+            else:
+                return
 
     async def _give_up(
         self, held: Reservation, plan: PrivatePlan, station: Station, error: BaseException

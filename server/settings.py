@@ -118,6 +118,14 @@ class Settings(LedgerSettings, DataSettings, PolicySettings):
         description="After how many seconds Postgres stops a statement. Such a query stays charged,"
         " so leave room.",
     )
+    release_tick_ms: int = Field(
+        100,
+        ge=0,
+        le=60_000,
+        description="Answers leave this many milliseconds after the question came in, or twice,"
+        " four times, eight times as many: how long the data took is not seen. 0 lets them leave at"
+        " once.",
+    )
     shutdown_seconds: float = Field(
         20.0,
         ge=0,

@@ -140,6 +140,7 @@ def place_of(postgres: Postgres, data: str, role: str, policy: Path) -> Place:
             "EPSQL_POLICY": str(policy),
             "EPSQL_PORT": "0",
             "EPSQL_SHUTDOWN_SECONDS": "0.2",
+            "EPSQL_RELEASE_TICK_MS": "0",
         },
         data,
     )

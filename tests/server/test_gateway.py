@@ -42,6 +42,7 @@ from server.observations import (
     Voided,
 )
 from server.observations import FailedAfterDebit as FailureSeen
+from server.ticks import Tick
 from tests.server.fakes import (
     ANALYST,
     CANARY,
@@ -396,6 +397,85 @@ async def test_stopping_lets_what_is_quick_finish(world):
     await world.gateway.stop(grace=30)
     assert not (await tasks[0]).replayed
     assert world.state == "answered"
+
+
+class Steps:
+    """In place of a tick: writes down that it was waited for, and waits as long as a test says."""
+
+    def __init__(self, road: Road) -> None:
+        self.road = road
+
+    async def wait(self, _began: float, *, given_up: bool = False) -> None:
+        await self.road.step("soon" if given_up else "tick")
+
+
+@pytest.fixture
+def ticking(monkeypatch):
+    world = World(monkeypatch)
+    world.gateway._tick = cast("Tick", Steps(world.road))
+    return world
+
+
+async def test_an_answer_waits_for_the_tick_before_anybody_can_see_it(ticking):
+    await ticking.gateway.query(ANALYST, QUESTION)
+    assert ticking.started()[-3:] == ["answer", "tick", "settle"]
+
+
+@pytest.mark.parametrize("station", ["dispatch", "ready", "reserve", "analyze"])
+async def test_what_goes_wrong_before_the_data_is_asked_waits_for_nothing(ticking, station):
+    ticking.road.at[station] = broken(RuntimeError())
+    with pytest.raises(RuntimeError):
+        await ticking.gateway.query(ANALYST, QUESTION)
+    assert "tick" not in ticking.road.steps
+
+
+@pytest.mark.parametrize("station", ["fetch", "publish", "finish", "answer"])
+async def test_a_failure_leaves_at_a_tick_as_an_answer_does(ticking, station):
+    ticking.road.at[station] = broken(RuntimeError())
+    with pytest.raises(FailedAfterDebit):
+        await ticking.gateway.query(ANALYST, QUESTION)
+    assert ticking.started()[-2:] == ["tick", "fail"]
+
+
+async def test_a_replay_waits_for_nothing(ticking):
+    ticking.ledger.replay = Replay(UUID(int=7), {}, Loss(1, 0, 0, 0))
+    await ticking.gateway.query(ANALYST, QUESTION)
+    assert ticking.started() == ["analyze", "reserve"]
+
+
+@pytest.mark.parametrize("station", ["fetch", "tick"])
+async def test_who_gives_up_hears_of_it_at_a_tick_whether_the_data_had_answered_or_not(
+    ticking, station
+):
+    reached = asyncio.Event()
+
+    async def for_ever() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    ticking.road.at[station] = for_ever
+    task = asyncio.create_task(ticking.gateway.query(ANALYST, QUESTION))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ticking.started()[-2:] == ["soon", "fail"]
+    assert ticking.state == "failed"
+
+
+async def test_stopping_does_not_wait_for_ticks(ticking):
+    reached = asyncio.Event()
+
+    async def for_ever() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    ticking.road.at |= {"tick": for_ever, "soon": for_ever}
+    task = asyncio.create_task(ticking.gateway.query(ANALYST, QUESTION))
+    await reached.wait()
+    await ticking.gateway.stop()
+    assert task.cancelled()
+    assert ticking.state == "failed"
 
 
 async def test_a_data_set_must_be_served(monkeypatch, world):

@@ -74,6 +74,7 @@ def place(postgres, tmp_path_factory):
         "EPSQL_POLICY": str(policy),
         "EPSQL_PORT": "0",
         "EPSQL_SHUTDOWN_SECONDS": "0.2",
+        "EPSQL_RELEASE_TICK_MS": "0",
     }
 
     def run(line: str, code: int = 0) -> str:

@@ -29,7 +29,6 @@ class Waits(Enum):
     """What has to be built before the rest of a case can run."""
 
     WIRE = "the wire front"
-    TICK = "the release tick"
 
 
 @dataclass(frozen=True, slots=True)

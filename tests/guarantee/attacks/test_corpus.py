@@ -30,8 +30,6 @@ FOR_THE_WIRE = (
     "WIR-01 WIR-02 WIR-03 WIR-04 WIR-05 WIR-06 WIR-07"
 )
 """What is left to do once there is a Postgres front. Most have a part over HTTP that runs today."""
-FOR_THE_TICK = "TIM-05 TIM-06 TIM-07 TIM-09"
-"""What is left to do once answers are released on a tick."""
 
 
 @pytest.mark.parametrize("kind", CATALOGUE)
@@ -49,16 +47,13 @@ def test_there_are_forty_cases_of_our_own_or_more() -> None:
     assert len(every_case()) == 184 + len(own)
 
 
-@pytest.mark.parametrize("waits,ids", [(Waits.WIRE, FOR_THE_WIRE), (Waits.TICK, FOR_THE_TICK)])
-def test_what_waits_is_counted(waits: Waits, ids: str) -> None:
-    assert [case.id for case in every_case() if case.waits is waits] == ids.split()
+def test_what_waits_is_counted() -> None:
+    assert [case.id for case in every_case() if case.waits is Waits.WIRE] == FOR_THE_WIRE.split()
 
 
 def test_what_carries_nothing_out_yet_is_counted() -> None:
     silent = [case.id for case in every_case() if not case.texts and not case.checks]
-    assert silent == ["TIM-05", "TIM-06", "TIM-07", "TIM-09", "LED-18"] + [
-        f"WIR-0{number}" for number in (2, 3, 5, 7)
-    ]
+    assert silent == ["LED-18", *(f"WIR-0{number}" for number in (2, 3, 5, 7))]
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -74,7 +69,17 @@ def test_everything_that_a_case_names_exists(kind: str) -> None:
 
 def test_every_check_of_this_folder_belongs_to_a_case() -> None:
     named = {check for case in every_case() for check in case.checks}
-    files = ("ledger", "values", "errors", "http", "statements", "noise", "configuration", "own")
+    files = (
+        "ledger",
+        "values",
+        "errors",
+        "http",
+        "statements",
+        "noise",
+        "configuration",
+        "own",
+        "time",
+    )
     found = {
         f"test_{file}::{name}"
         for file in files
