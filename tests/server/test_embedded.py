@@ -8,11 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server import embedded
+from server import programs as programs_module
 from server.demo_data import POLICY, prepare
 from server.embedded import EmbeddedFailed, EmbeddedPostgres
 from server.policy import load_policy
 from server.policy_check import check
+from server.programs import embedded_programs
 
 
 def test_the_demo_database_from_nothing_to_nothing():
@@ -50,13 +51,16 @@ def test_the_demo_database_from_nothing_to_nothing():
 
 
 def test_programs_that_another_account_cannot_reach_are_copied(tmp_path):
-    programs = embedded._programs()
-    assert embedded._reachable(programs, tmp_path) in (programs, tmp_path / "postgres" / "bin")
+    programs = embedded_programs()
+    assert programs_module._reachable(programs, tmp_path) in (
+        programs,
+        tmp_path / "postgres" / "bin",
+    )
     closed = tmp_path / "closed" / "bin"
     closed.mkdir(parents=True)
     (closed / "postgres").write_text("a program")
     closed.parent.chmod(0o700)
-    copy = embedded._reachable(closed, tmp_path)
+    copy = programs_module._reachable(closed, tmp_path)
     assert copy == tmp_path / "postgres" / "bin"
     assert (copy / "postgres").read_text() == "a program"
 
@@ -70,8 +74,8 @@ def test_without_the_wheel_it_says_what_to_install(monkeypatch):
 def test_a_start_that_fails_leaves_nothing_behind(monkeypatch):
     postgres = EmbeddedPostgres()
     home = postgres._home
-    monkeypatch.setattr(embedded, "_reachable", lambda programs, home: programs)
-    postgres._bin = home  # no programs there
+    monkeypatch.setattr(programs_module, "_reachable", lambda programs, home: programs)
+    postgres._installed = home  # no programs there
     with pytest.raises(OSError, match="initdb"), postgres:
         pass
     assert not home.exists()
