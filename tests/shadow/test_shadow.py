@@ -43,7 +43,7 @@ def test_the_declared_tables_are_there_with_their_types_and_keys(room):
 def test_comments_say_what_is_declared(room):
     ada = room.login()
 
-    def comment(column: str) -> str | None:
+    def comment(column: str):
         return ada.execute(
             "SELECT col_description('patients'::regclass, attnum) FROM pg_attribute"
             " WHERE attrelid = 'patients'::regclass AND attname = %s",
