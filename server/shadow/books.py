@@ -11,22 +11,11 @@ from typing import Any
 from psycopg import sql
 
 from analyzer.catalog import Catalog
+from analyzer.session_settings import OWN, PREFIX
 from server.declared import bound_text
 from server.replies import number_text
 from server.shadow import Asked, Balance, Statement
 from server.shadow.mirror import type_text
-
-SETTINGS = {
-    "epsql.epsilon": "What an answer may cost.",
-    "epsql.delta": "As epsilon; needed for group keys that are not public.",
-    "epsql.rho": "What an answer may cost, in place of epsilon.",
-    "epsql.error": "How exact the answer shall be, in place of what it may cost.",
-    "epsql.request_id": "Your own name for the question: asked again, it is answered for nothing.",
-    "epsql.max_rows_contributed": "How many rows of one person count in an answer.",
-    "epsql.max_groups_contributed": "In how many groups of an answer one person counts.",
-    "epsql.non_negative": "Whether counts below zero are shown as zero.",
-}
-"""What an analyst may SET, each with its meaning."""
 
 KEPT = 1_000
 """Questions of one analyst that ``epsql.history`` holds, the newest."""
@@ -73,8 +62,10 @@ def books(catalog: Catalog) -> Iterator[Statement]:
     yield sql.SQL(_TABLES)
     for name in ("budget", "history", "releases"):
         yield sql.SQL(_OWN).format(table=sql.Identifier("epsql", name))
-    for name, meaning in SETTINGS.items():
-        yield sql.SQL("INSERT INTO epsql.settings_declared VALUES ({}, {})").format(name, meaning)
+    for name, meaning in OWN.items():
+        yield sql.SQL("INSERT INTO epsql.settings_declared VALUES ({}, {})").format(
+            PREFIX + name, meaning
+        )
     for row in _columns(catalog):
         yield sql.SQL("INSERT INTO epsql.columns VALUES ({})").format(sql.SQL(", ").join(row))
 

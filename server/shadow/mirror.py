@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from psycopg import sql
 
 from analyzer.catalog import Catalog, Column, Scalar, Table
-from analyzer.classify import Place
+from analyzer.statement_names import Place
 from analyzer.types import Type
 from server.declared import bound_text
 from server.shadow import TRIPWIRE, Statement

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from analyzer.catalog import Catalog, Table
-from analyzer.classify import Names, Place
+from analyzer.statement_names import Names, Place
 from server.engines import EngineFailed
 from server.shadow import (
     Asked,
