@@ -42,8 +42,8 @@ class _Token:
 
 def trimmed(text: str, start: int, end: int) -> Span:
     """Without the space around it."""
-    piece = text[start:end]
-    return Span(start + len(piece) - len(piece.lstrip(_SPACE)), start + len(piece.rstrip(_SPACE)))
+    piece = text[start:end].rstrip(_SPACE)
+    return Span(start + len(piece) - len(piece.lstrip(_SPACE)), start + len(piece))
 
 
 def cursor_query(text: str, span: Span) -> Span:
