@@ -167,10 +167,22 @@ tokens = Table(
     Column("analyst_id", Uuid, ForeignKey("analysts.id")),
     Column("label", Text, nullable=False),
     Column("secret_sha256", LargeBinary, nullable=False),
+    # What a login by SCRAM is checked against; tokens from before there was one have none.
+    Column("scram_stored_key", LargeBinary),
+    Column("scram_server_key", LargeBinary),
     _now("created_at"),
     _when("expires_at"),
     _when("revoked_at"),
     CheckConstraint("kind IN ('analyst', 'admin')", name="kind"),
     CheckConstraint("(kind = 'analyst') = (analyst_id IS NOT NULL)", name="holder"),
     CheckConstraint("length(secret_sha256) = 32", name="secret"),
+    CheckConstraint("(scram_stored_key IS NULL) = (scram_server_key IS NULL)", name="scram"),
+)
+
+# What the ledger keeps for the server; never shown.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )

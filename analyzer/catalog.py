@@ -11,7 +11,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 
-from analyzer.asks import Ask
 from analyzer.types import Type
 
 Scalar = bool | int | Decimal | str | date | datetime
@@ -96,12 +95,11 @@ class PrivacyUnit:
 
 
 @dataclass(frozen=True, slots=True)
-class Most:
-    """The most that a single release may cost. Of epsilon and rho, one may be left open."""
+class Ask:
+    """What one release may cost. Exact rationals; ``delta`` may be zero."""
 
-    epsilon: Fraction | None
+    epsilon: Fraction
     delta: Fraction
-    rho: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,8 @@ class Catalog:
     max_groups_contributed: int
     """Default: groups that one unit can appear in, where the keys do not already say fewer."""
     default_ask: Ask
-    most: Most
+    max_ask: Ask
+    """The most that a single release may cost."""
     analyst_limits: Limits
     """What a new analyst's account gets unless the operator says otherwise."""
     dataset_limits: Limits

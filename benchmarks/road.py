@@ -15,7 +15,7 @@ from accountant.transactions import ledger_engine
 from analyzer.catalog import Catalog
 from migrations import migrate
 from server.admission import admit_analyst, open_datasets
-from server.app import Server, listen, running_services
+from server.app import Server, listen, running
 from server.demo_data import POLICY, DemoDatabases
 from server.identity import Identity
 from server.observations import Level, json_lines
@@ -47,12 +47,13 @@ async def _run(catalog: Catalog, databases: DemoDatabases, dsn: str) -> list[tup
                 "data_url": databases.data_url,
                 "policy": str(POLICY),
                 "port": door.getsockname()[1],
+                "wire": False,
             }
         )
         observe = json_lines(lowest=Level.ERROR)
         token = await _analyst(databases.ledger_url, catalog)
-        async with running_services(settings, [catalog], observe) as services:
-            server = Server(services, grace=1)
+        async with running(settings, [catalog], observe) as behind:
+            server = Server(behind.services, grace=1)
             serving = asyncio.create_task(server.serve([door]))
             await server.listening.wait()
             client = Client(f"http://127.0.0.1:{settings.port}", token)

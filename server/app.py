@@ -12,27 +12,32 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from accountant.ledger import Ledger
 from accountant.transactions import ledger_engine
-from analyzer.catalog import Catalog
+from analyzer.catalog import Catalog, Table
 from analyzer.lexical import TextLimits
 from migrations import is_current
 from server.admission import open_datasets
-from server.engines import Engine
 from server.engines.postgres import Bounds, PostgresEngine
+from server.engines.public import public_rows
 from server.gateway import Dataset, Gateway
 from server.identity import Identity
 from server.observations import Observer, Started, Stopped, json_lines, silence_libraries
 from server.policy import load_policy
 from server.policy_check import Severity, check
 from server.settings import PolicySettings, Settings
+from server.shadow import ShadowFailed
+from server.shadow.shadow import Shadow, ShadowLimits
 from server.ticks import Tick
 from server.web.application import create_app
 from server.web.services import Services
+from server.wire.server import Limits, Parts, WireServer
+from server.wire.tls import TlsFailed, tls
 
 
 class CannotStart(Exception):
@@ -94,11 +99,24 @@ def require_sound(settings: Settings, catalogs: Sequence[Catalog]) -> None:
         raise CannotStart("\n".join(errors))
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is behind the doors."""
+
+    services: Services
+    wire: WireServer | None
+    """None where Postgres clients are not served."""
+
+
 @asynccontextmanager
-async def running_services(
+async def running(
     settings: Settings, catalogs: Sequence[Catalog], observe: Observer
-) -> AsyncIterator[Services]:
-    """Everything that answers questions, connected; closed in the other order at the end."""
+) -> AsyncIterator[Running]:
+    """Everything that answers questions, connected; closed in the other order at the end.
+
+    Raises:
+        CannotStart: the shadow or the certificate cannot be had.
+    """
     async with AsyncExitStack() as stack:
         at_once = settings.queries_at_once
         database = ledger_engine(settings.ledger_url.get_secret_value())
@@ -125,17 +143,83 @@ async def running_services(
             tick=Tick(settings.release_tick_ms / 1000),
         )
         stack.push_async_callback(gateway.stop)
-        yield Services(
+        checks = {
+            "ledger": _ledger_check(settings.ledger_url.get_secret_value()),
+            "data": _check(engine.ready),
+        }
+        services = Services(
             gateway=gateway,
             ledger=ledger,
             identity=Identity(database),
             observe=observe,
-            checks={
-                "ledger": _ledger_check(settings.ledger_url.get_secret_value()),
-                "data": _data_check(engine),
-            },
+            checks=checks,
             body_bytes=settings.body_bytes,
         )
+        wire = None
+        if settings.wire:
+            shadow = await _shadow(settings, catalogs)
+            stack.push_async_callback(shadow.close)
+            checks["shadow"] = _check(shadow.healthy)
+            wire = _wire_server(settings, services, shadow)
+        yield Running(services, wire)
+
+
+async def _shadow(settings: Settings, catalogs: Sequence[Catalog]) -> Shadow:
+    async def rows(table: Table) -> bytes | None:
+        url = settings.data_url.get_secret_value()
+        return await public_rows(url, table, settings.shadow_public_rows)
+
+    limits = ShadowLimits(
+        sessions=settings.wire_connections,
+        sessions_per_analyst=settings.wire_connections_per_analyst,
+        statement_seconds=settings.statement_seconds,
+    )
+    try:
+        return await Shadow(
+            catalogs,
+            rows,
+            binaries=settings.shadow_binaries,
+            parent=settings.shadow_directory,
+            limits=limits,
+        ).open()
+    except ShadowFailed as error:
+        raise CannotStart(f"{error}; or set EPSQL_WIRE=off to serve HTTP alone") from None
+
+
+def _wire_server(settings: Settings, services: Services, shadow: Shadow) -> WireServer:
+    try:
+        encryption = tls(settings.tls_certificate, settings.tls_key)
+    except TlsFailed as error:
+        raise CannotStart(f"EPSQL_TLS_CERTIFICATE, EPSQL_TLS_KEY: {error}") from None
+    parts = Parts(
+        gateway=services.gateway,
+        ledger=services.ledger,
+        identity=services.identity,
+        shadow=shadow,
+        tls=encryption,
+        observe=services.observe,
+    )
+    limits = Limits(
+        connections=settings.wire_connections,
+        per_analyst=settings.wire_connections_per_analyst,
+        login_seconds=settings.wire_login_seconds,
+        message_bytes=settings.wire_message_bytes,
+    )
+    return WireServer(parts, limits)
+
+
+@asynccontextmanager
+async def serving_wire(wire: WireServer | None, door: socket.socket | None) -> AsyncIterator[None]:
+    """Postgres clients are served inside of the block, where there is a door for them."""
+    if wire is None or door is None:
+        yield
+        return
+    serving = asyncio.create_task(wire.serve(door))
+    try:
+        yield
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 def _ledger_check(url: str) -> Callable[[], Awaitable[None]]:
@@ -146,9 +230,9 @@ def _ledger_check(url: str) -> Callable[[], Awaitable[None]]:
     return is_there
 
 
-def _data_check(engine: Engine) -> Callable[[], Awaitable[None]]:
+def _check(ready: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[None]]:
     async def is_there() -> None:
-        if not await engine.ready():
+        if not await ready():
             raise _Away
 
     return is_there
@@ -227,9 +311,15 @@ async def serve(settings: Settings) -> None:
     catalogs = load_catalogs(settings)
     await asyncio.to_thread(require_sound, settings, catalogs)
     silence_libraries(observe)
-    with listen(settings.host, settings.port) as door:
-        async with running_services(settings, catalogs, observe) as services:
-            server = Server(services, grace=settings.shutdown_seconds)
-            observe(Started(door.getsockname()[1], len(catalogs)))
-            await server.serve([door])
+    async with AsyncExitStack() as stack:
+        door = stack.enter_context(listen(settings.host, settings.port))
+        wire_door = None
+        if settings.wire:
+            wire_door = stack.enter_context(listen(settings.wire_host, settings.wire_port))
+        behind = await stack.enter_async_context(running(settings, catalogs, observe))
+        await stack.enter_async_context(serving_wire(behind.wire, wire_door))
+        server = Server(behind.services, grace=settings.shutdown_seconds)
+        wire_port = None if wire_door is None else wire_door.getsockname()[1]
+        observe(Started(door.getsockname()[1], wire_port, len(catalogs)))
+        await server.serve([door])
     observe(Stopped())

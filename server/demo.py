@@ -15,7 +15,7 @@ from accountant.transactions import ledger_engine
 from analyzer.catalog import Catalog
 from migrations import migrate
 from server.admission import admit_analyst, open_datasets
-from server.app import CannotStart, Server, listen, require_sound, running_services
+from server.app import CannotStart, Server, listen, require_sound, running, serving_wire
 from server.demo_data import POLICY, prepare
 from server.embedded import EmbeddedPostgres
 from server.identity import Identity
@@ -29,6 +29,12 @@ HOME = Path(".demo")
 _FIRST_PORT = 8432
 _PORTS = 50
 _BOBS_EPSILON = 300_000_000_000  # 0.3: one question of the tour's last stop, but not two
+
+
+@dataclass(frozen=True, slots=True)
+class _Doors:
+    http: socket.socket
+    wire: socket.socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,37 +59,45 @@ def main(*, once: bool) -> int:
         postgres.drop_database("ledger")  # a new tour has a new budget
         postgres.create_database("ledger", owner="epsql_ledger")
         migrate(databases.ledger_url)
-        with _free_port() as door:
+        with _free_port() as door, _free_port() as wire_door:
             settings = Settings.model_validate(
                 {
                     "ledger_url": databases.ledger_url,
                     "data_url": databases.data_url,
                     "policy": str(POLICY),
                     "port": door.getsockname()[1],
+                    "wire_port": wire_door.getsockname()[1],
                 }
             )
-            asyncio.run(_run(settings, door, postgres.url("nafld"), once=once))
+            doors = _Doors(door, wire_door)
+            asyncio.run(_run(settings, doors, postgres.url("nafld"), once=once))
     return 0
 
 
-async def _run(settings: Settings, door: socket.socket, owner_url: str, *, once: bool) -> None:
+async def _run(settings: Settings, doors: _Doors, owner_url: str, *, once: bool) -> None:
     observe = json_lines(lowest=Level.WARNING)
     silence_libraries(observe)
     catalog = load_policy(POLICY)
     await asyncio.to_thread(require_sound, settings, [catalog])
     tokens = await _people(settings, catalog)
     url = f"http://{settings.host}:{settings.port}"
-    async with running_services(settings, [catalog], observe) as services:
-        server = Server(services, grace=settings.shutdown_seconds)
-        serving = asyncio.create_task(server.serve([door]))
-        with _environment(url, tokens):
+    place = f"{settings.wire_host}:{settings.wire_port}/{catalog.dataset}"
+    psql_url = f"postgresql://alice@{place}?sslmode=require"
+    async with (
+        running(settings, [catalog], observe) as behind,
+        serving_wire(behind.wire, doors.wire),
+    ):
+        server = Server(behind.services, grace=settings.shutdown_seconds)
+        serving = asyncio.create_task(server.serve([doors.http]))
+        with _environment(url, psql_url, tokens):
             try:
                 await server.listening.wait()
                 print(f"epsql answers at {url}", flush=True)
-                tour = Tour(Client(url, tokens.alice), Client(url, tokens.bob), owner_url, _say)
+                alice, bob = Client(url, tokens.alice, psql_url), Client(url, tokens.bob)
+                tour = Tour(alice, bob, owner_url, _say)
                 await asyncio.to_thread(tour.walk)
                 if not once:
-                    _say(_farewell(url, tokens))
+                    _say(_farewell(url, psql_url, tokens))
                     await serving
             finally:
                 server.should_exit = True
@@ -123,11 +137,14 @@ def _free_port() -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _environment(url: str, tokens: _Tokens) -> Iterator[None]:
+def _environment(url: str, psql_url: str, tokens: _Tokens) -> Iterator[None]:
     """``.demo/epsql.env`` for scripts, while the demo is up. Only its owner may read it."""
     path = HOME / "epsql.env"
     path.unlink(missing_ok=True)
-    lines = f"EPSQL_URL={url}\nEPSQL_TOKEN={tokens.alice}\nEPSQL_ADMIN_TOKEN={tokens.admin}\n"
+    lines = (
+        f"EPSQL_URL={url}\nEPSQL_PSQL={psql_url}\n"
+        f"EPSQL_TOKEN={tokens.alice}\nEPSQL_ADMIN_TOKEN={tokens.admin}\n"
+    )
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(lines)
     try:
@@ -136,13 +153,15 @@ def _environment(url: str, tokens: _Tokens) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _farewell(url: str, tokens: _Tokens) -> str:
+def _farewell(url: str, psql_url: str, tokens: _Tokens) -> str:
     return f"""
 The demo stays up at {url} (documentation: {url}/docs) until Ctrl-C. Paste, as alice:
 
   curl -s {url}/v1/query \\
     -H 'Authorization: Bearer {tokens.alice}' -H 'Content-Type: application/json' \\
     -d '{{"sql": "SELECT sex, count(*) FROM patients GROUP BY sex", "epsilon": "0.1"}}'
+
+  PGPASSWORD={tokens.alice} psql "{psql_url}"
 
   python3 - <<'END'
 import json, urllib.request

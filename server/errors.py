@@ -56,6 +56,14 @@ class AnalystOnly(RequestRefused):
     """The token is good, but belongs to no analyst, so nobody could be charged."""
 
 
+class MessageRefused(RequestRefused):
+    """A message of the Postgres protocol does not fit what it is about."""
+
+
+class UnknownParameter(RequestRefused):
+    """A text has a parameter where it cannot have any."""
+
+
 class NotReady(RequestRefused):
     """A part of the server is not reachable."""
 
@@ -230,6 +238,8 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
         BodyTooLarge: Rule("body_too_large", "54000", 413),
         NotFound: Rule("not_found", "42704", 404),
         MethodNotAllowed: Rule("method_not_allowed", "0A000", 405),
+        MessageRefused: Rule("protocol_violation", "08P01", 400),
+        UnknownParameter: Rule("unknown_parameter", "42P02", 400),
         NotReady: Rule("not_ready", "57P03", 503),
         RequestRefused: Rule("invalid_request", "22023", 400),
         # Whatever else: a bug, or a database that is away, outside of a query.

@@ -1,4 +1,4 @@
-"""Credentials to analyst: bearer tokens, shown once, stored as digests beside the analysts.
+"""Credentials to analyst: tokens, shown once, stored as digests beside the analysts.
 
 A token is ``epsql_<key id>_<secret>``. The key id finds the row; only the sha256 of the secret is
 stored. A slow password hash is for secrets that people choose: ours has 256 bits from the system's
@@ -22,11 +22,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from accountant.accounts import record
 from accountant.errors import LedgerError, UnknownAnalyst
 from accountant.tables import analysts, tokens
+from accountant.tables import secrets as kept_secrets
 from accountant.transactions import transaction
+from server.scram import Verifier, salt_of, verifier
 
 _SECRET_BYTES = 32
 _TOKEN = re.compile(r"epsql_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_CANDIDATES = 64
+"""Live tokens of one analyst that a login is held against; the newest."""
 # What an unknown key id is compared with: no secret has this digest, as far as anybody knows.
 _NOBODY = secrets.token_bytes(32)
 
@@ -56,6 +60,23 @@ class Principal:
     is_admin: bool
     key_id: str
     """The public half of the token that proved it, for logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A credential that a login by SCRAM may prove to hold."""
+
+    verifier: Verifier
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a login under a name is checked against. A name that nobody has looks the same, but for
+    there being no candidates."""
+
+    salt: bytes
+    candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +125,7 @@ class Identity:
         if lifetime is not None and lifetime <= timedelta(0):
             raise ValueError("a token's lifetime is longer than nothing")
         key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
+        token = f"epsql_{key_id}_{secret}"
         async with transaction(self._engine) as connection:
             analyst_id = None if analyst is None else await _analyst_id(connection, analyst)
             row = {
@@ -114,6 +136,10 @@ class Identity:
                 "secret_sha256": _digest(secret),
                 "expires_at": None if lifetime is None else func.now() + lifetime,
             }
+            if analyst is not None:
+                proof = verifier(token, await _salt(connection, analyst))
+                row["scram_stored_key"] = proof.stored_key
+                row["scram_server_key"] = proof.server_key
             await connection.execute(insert(tokens).values(row))
             await record(
                 connection,
@@ -123,7 +149,7 @@ class Identity:
                 detail={"kind": row["kind"], "name": row["label"]},
                 reason=reason,
             )
-        return f"epsql_{key_id}_{secret}"
+        return token
 
     async def authenticate(self, header_value: str | None) -> Principal:
         """Who sent an HTTP ``Authorization`` header.
@@ -153,6 +179,26 @@ class Identity:
         if row is None or not right or not row.valid:
             raise NotAuthenticated
         return Principal(row.analyst_id, row.label, row.kind == "admin", row.key_id)
+
+    async def login(self, name: str) -> Login:
+        """What a login by SCRAM under a name is checked against: the analyst's live tokens."""
+        query = (
+            select(tokens, _VALID.label("valid"))
+            .join(analysts, analysts.c.id == tokens.c.analyst_id)
+            .where(analysts.c.name == name, tokens.c.scram_stored_key.is_not(None), _VALID)
+            .order_by(tokens.c.created_at.desc())
+            .limit(_CANDIDATES)
+        )
+        async with transaction(self._engine) as connection:
+            salt = await _salt(connection, name)
+            rows = (await connection.execute(query)).all()
+        return Login(salt, tuple(_candidate(row) for row in rows))
+
+    async def holds(self, key_id: str) -> bool:
+        """Whether the token of a key id is still good."""
+        async with transaction(self._engine) as connection:
+            row = await _holder(connection, key_id)
+        return row is not None and bool(row.valid)
 
     async def revoke(self, key_id: str, *, by: str = "operator", reason: str = "") -> None:
         """Ends a token for good.
@@ -213,15 +259,30 @@ async def _analyst_id(connection: AsyncConnection, name: str) -> UUID:
     return analyst_id
 
 
-async def _holder(connection: AsyncConnection, key_id: str) -> Row[Any] | None:
-    """The token's row with ``valid``: neither revoked nor expired, and its analyst not disabled."""
-    valid = (
-        tokens.c.revoked_at.is_(None)
-        & (tokens.c.expires_at.is_(None) | (func.now() < tokens.c.expires_at))
-        & analysts.c.disabled_at.is_(None)
+async def _salt(connection: AsyncConnection, name: str) -> bytes:
+    query = select(kept_secrets.c.value).where(kept_secrets.c.name == "scram salts")
+    return salt_of((await connection.execute(query)).scalar_one(), name)
+
+
+def _candidate(row: Row[Any]) -> Candidate:
+    return Candidate(
+        Verifier(row.scram_stored_key, row.scram_server_key),
+        Principal(row.analyst_id, row.label, is_admin=False, key_id=row.key_id),
     )
+
+
+# Neither revoked nor expired, and its analyst not disabled.
+_VALID = (
+    tokens.c.revoked_at.is_(None)
+    & (tokens.c.expires_at.is_(None) | (func.now() < tokens.c.expires_at))
+    & analysts.c.disabled_at.is_(None)
+)
+
+
+async def _holder(connection: AsyncConnection, key_id: str) -> Row[Any] | None:
+    """The token's row, and whether it is ``valid``."""
     query = (
-        select(tokens, valid.label("valid"))
+        select(tokens, _VALID.label("valid"))
         .outerjoin(analysts, analysts.c.id == tokens.c.analyst_id)
         .where(tokens.c.key_id == key_id)
     )

@@ -84,9 +84,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Started(Observation):
-    """The server listens."""
+    """The server listens: for HTTP, and on another port for Postgres clients."""
 
     port: int
+    wire_port: int | None
     datasets: int
 
 

@@ -188,20 +188,14 @@ class ContributionFile(_Part):
     max_groups_contributed: Count
 
 
-class BudgetFile(_Part):
+class LossFile(_Part):
     epsilon: Exact
     delta: Exact = Fraction(0)
 
 
 class BudgetsFile(_Part):
-    analyst: BudgetFile
-    dataset: BudgetFile
-
-
-class LossFile(_Part):
-    epsilon: Exact | None = None
-    rho: Exact | None = None
-    delta: Exact = Fraction(0)
+    analyst: LossFile
+    dataset: LossFile
 
 
 class LossesFile(_Part):

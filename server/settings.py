@@ -92,6 +92,51 @@ class Settings(LedgerSettings, DataSettings, PolicySettings):
         "127.0.0.1", description="Address to listen on. Put TLS in front before it is a public one."
     )
     port: int = Field(8432, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
+    wire: bool = Field(
+        True, description="Whether Postgres clients are served too. It takes a Postgres to start."
+    )
+    wire_host: str = Field(
+        "127.0.0.1", description="Address to listen on for Postgres clients. They are encrypted."
+    )
+    wire_port: int = Field(
+        8433, ge=0, le=65535, description="Port to listen on for Postgres clients; 0 for any."
+    )
+    wire_connections: int = Field(
+        100, ge=1, le=10_000, description="How many Postgres connections there may be at once."
+    )
+    wire_connections_per_analyst: int = Field(
+        20, ge=1, le=10_000, description="How many of them one analyst may have."
+    )
+    wire_login_seconds: float = Field(
+        20.0, gt=0, le=3600, description="How many seconds a Postgres client has to log in."
+    )
+    wire_message_bytes: int = Field(
+        2**20,
+        ge=2**14,
+        le=2**28,
+        description="Largest message of a Postgres client, in bytes: a text, or parameters.",
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file with the certificate chain that Postgres clients see. Without it"
+        " each start makes a certificate of its own, which nobody has signed.",
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the key of that certificate.")
+    shadow_binaries: Path | None = Field(
+        None,
+        description="Directory of the Postgres programs (15 or newer) that the shadow is run with."
+        " Without it they are looked for.",
+    )
+    shadow_directory: Path | None = Field(
+        None, description="Where the shadow's directory is made; without it, for temporary files."
+    )
+    shadow_public_rows: int = Field(
+        100_000,
+        ge=0,
+        le=10_000_000,
+        description="Most rows of a public table that are copied into the shadow. A larger table is"
+        " answered by epsql's own SQL.",
+    )
     body_bytes: int = Field(
         256 * 1024, ge=1024, le=2**26, description="Largest request body, in bytes."
     )

@@ -1,4 +1,4 @@
-"""The demo's guided tour: questions asked through epsql's own HTTP API, and why the answers hold.
+"""The demo's guided tour: questions asked over HTTP and as psql asks, and why the answers hold.
 
 It is a client like any other. Only where it shows what an attack gets from exact answers does it
 look into the demo's database itself, which no analyst can.
@@ -29,6 +29,8 @@ class Client:
 
     url: str
     token: str
+    psql_url: str = ""
+    """Where Postgres clients connect, without the password, which is the token."""
 
     def ask(self, sql: str, **ask: str) -> dict[str, Any]:
         """The reply to a query: an answer, or the error's one shape, which has a ``code``."""
@@ -46,7 +48,7 @@ class Client:
 
 
 class Tour:
-    """Eight stops. ``alice`` has the policy's budget, ``bob`` a small one."""
+    """Nine stops. ``alice`` has the policy's budget, ``bob`` a small one."""
 
     def __init__(
         self, alice: Client, bob: Client, data_url: str, say: Callable[[str], None] = print
@@ -66,6 +68,7 @@ class Tour:
         self._count()
         self._groups()
         self._join()
+        self._psql()
         self._unknown_keys()
         self._rows()
         self._differencing()
@@ -105,6 +108,24 @@ class Tour:
             "GROUP BY l.test, p.sex ORDER BY l.test, p.sex",
             epsilon="0.5",
         )
+
+    def _psql(self) -> None:
+        self._title(
+            "From any Postgres client",
+            "psql, a driver, a BI tool: the same account, the same token as password. The catalog"
+            " is there as in any Postgres; what an answer costs is a setting of the session.",
+        )
+        sql = "SELECT died, count(*) AS patients FROM patients WHERE age >= 65 GROUP BY died"
+        alice = self._alice
+        with psycopg.connect(alice.psql_url, password=alice.token, autocommit=True) as session:
+            session.add_notice_handler(lambda said: self._say(f"  NOTICE:  {said.message_primary}"))
+            for statement in ("SET epsql.epsilon = '0.1'", sql):
+                self._say(f"  > {statement};")
+                cursor = session.execute(statement.encode())
+            assert cursor.description is not None
+            self._say("  " + " | ".join(column.name for column in cursor.description))
+            for row in cursor:
+                self._say("  " + " | ".join(str(value) for value in row))
 
     def _unknown_keys(self) -> None:
         self._title(

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,8 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_tour_ends_by_itself_and_tells_the_whole_story(tour: str) -> None:
     stops = [line for line in tour.splitlines() if line.startswith("── ")]
-    assert len(stops) == 8
+    assert len(stops) == 9
+    assert "NOTICE:  patients ± " in tour
     assert "refused: 42501 This query would return rows of protected tables." in tour
     assert "refused: ZP001" in tour
     assert "±" in tour
@@ -111,12 +113,15 @@ def test_rare_diagnoses_stay_hidden(tour: str) -> None:
 
 def test_it_stays_up_with_an_address_and_tokens_and_cleans_up(tmp_path: Path) -> None:
     with taken_port(8432), running(tmp_path) as (process, environment):
-        assert set(environment) == {"EPSQL_URL", "EPSQL_TOKEN", "EPSQL_ADMIN_TOKEN"}
+        assert set(environment) == {"EPSQL_URL", "EPSQL_PSQL", "EPSQL_TOKEN", "EPSQL_ADMIN_TOKEN"}
         assert not environment["EPSQL_URL"].endswith(":8432")
         mode = (tmp_path / ".demo" / "epsql.env").stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
         answer = ask(environment, "SELECT count(*) FROM patients")
         assert answer["columns"] == [{"name": "count", "type": "bigint"}]
+        where, password = environment["EPSQL_PSQL"], environment["EPSQL_TOKEN"]
+        with psycopg.connect(where, password=password) as session:
+            assert session.execute("SELECT current_user").fetchone() == ("alice",)
         assert process.poll() is None
     deadline = time.monotonic() + PATIENCE
     while (tmp_path / ".demo" / "epsql.env").exists():

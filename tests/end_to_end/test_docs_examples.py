@@ -139,6 +139,7 @@ def place_of(postgres: Postgres, data: str, role: str, policy: Path) -> Place:
             "EPSQL_DATA_URL": postgres.uri(name, role),
             "EPSQL_POLICY": str(policy),
             "EPSQL_PORT": "0",
+            "EPSQL_WIRE_PORT": "0",
             "EPSQL_SHUTDOWN_SECONDS": "0.2",
             "EPSQL_RELEASE_TICK_MS": "0",
         },

@@ -73,6 +73,7 @@ def place(postgres, tmp_path_factory):
         "EPSQL_DATA_URL": postgres.uri(name, "whole_reader"),
         "EPSQL_POLICY": str(policy),
         "EPSQL_PORT": "0",
+        "EPSQL_WIRE_PORT": "0",
         "EPSQL_SHUTDOWN_SECONDS": "0.2",
         "EPSQL_RELEASE_TICK_MS": "0",
     }

@@ -1,0 +1,92 @@
+"""A noisy answer as SQL that the shadow can run: it makes every type and format of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from analyzer.catalog import Scalar
+from server.wire.messages import Field
+
+JSON = 114
+"""The OID of the type json."""
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def type_names(fields: Sequence[Field]) -> bytes:
+    """A query for the names of the columns' types, in their order."""
+    names = [f"pg_catalog.format_type({one.type}, {one.modifier})" for one in fields]
+    return f"SELECT {', '.join(names)}".encode()
+
+
+def recordset(names: Sequence[str], types: Sequence[str], rows: str = "$1") -> str:
+    """A query for the rows of a JSON array as :func:`rows_json` makes it, in its order.
+
+    Args:
+        names: of the columns, as the client was told of them.
+        types: the names of their types.
+        rows: an expression of the type json.
+    """
+    columns = ", ".join(f"c{i} {type_}" for i, type_ in enumerate(types))
+    outputs = ", ".join(f"c{i} AS {quoted(name)}" for i, name in enumerate(names))
+    return f"SELECT {outputs} FROM pg_catalog.json_to_recordset({rows}) AS noisy({columns})"
+
+
+def literal(rows: str) -> str:
+    """JSON as an SQL constant that reads the same under every setting of strings."""
+    tag = f"$epsql{secrets.token_hex(8)}$"
+    return f"CAST({tag}{rows}{tag} AS json)"
+
+
+def rows_json(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as the JSON array that :func:`recordset` reads. Columns go by place, not by name: two
+    may have one name."""
+    return json.dumps([{f"c{i}": value for i, value in enumerate(row)} for row in rows])
+
+
+def decoded(types: Sequence[int]) -> bytes:
+    """A query for parameters as JSON, which knows neither DateStyle nor the client's formats."""
+    return ("SELECT " + ", ".join(f"to_json(${i + 1})" for i in range(len(types)))).encode()
+
+
+def scalars(row: Sequence[bytes | None], codec: str) -> tuple[Scalar | None, ...]:
+    """The values of a row of :func:`decoded`. Numbers are exact; what JSON has no type for is
+    text, as it is for the HTTP front."""
+    return tuple(None if value is None else _scalar(value.decode(codec)) for value in row)
+
+
+def _scalar(value: str) -> Scalar:
+    read = json.loads(value, parse_float=Decimal)
+    # Arrays and records are no constants of any question: their text is refused for its type.
+    return read if isinstance(read, bool | int | Decimal | str) else value
+
+
+def cost(body: Mapping[str, Any], notes: Sequence[str] = ()) -> tuple[str, str]:
+    """The NOTICE of an answer, and its detail: error bars, what it cost, and what is left."""
+    loss, left = body["loss"], body["remaining"]
+    parts = [*_bars(body), f"cost epsilon {loss['epsilon']}"]
+    parts.append(f"left {left['analyst']['epsilon']} of yours, {left['dataset']['epsilon']} of all")
+    return "; ".join(parts), " ".join([*body["notices"], *notes])
+
+
+def _bars(body: Mapping[str, Any]) -> list[str]:
+    """For each noisy column its error bar, or the least and the largest of them."""
+    told = []
+    for index, column in enumerate(body["columns"]):
+        bars = [row[index] for row in body["error_bars"] if row[index] is not None]
+        if bars:
+            low, high = _short(min(bars)), _short(max(bars))
+            told.append(f"{column['name']} ± {low if low == high else f'{low} to {high}'}")
+    return [f"{', '.join(told)} at 95 %"] if told else []
+
+
+def _short(number: float) -> str:
+    """Four digits that count, and never an exponent."""
+    return f"{Decimal(f'{number:.4g}'):f}"

@@ -1,0 +1,335 @@
+"""One session: every message of its client, in order, to whom it belongs.
+
+What belongs to the shadow is relayed as it came. What touches protected data is answered by us, at
+the place in the stream where it stands: first everything before it is settled, then the answer is
+bound into the shadow under the client's own portal name, and from there on it is Postgres' own.
+
+The shadow alone knows which statements and portals there are. The maps here only say which of them
+are ours; the shadow is asked before they are believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from analyzer.catalog import Scalar
+from analyzer.classify import Kind, Names, Piece, classify
+from analyzer.refusals import Refusal, Unsupported
+from server.errors import ErrorBody, body_of
+from server.gateway import FailedAfterDebit
+from server.wire import asks, messages, simple
+from server.wire.asker import NO_ROWS, Answered
+from server.wire.backend import Backend, Owed, ShadowRefused
+from server.wire.binding import Binder, Portal, Surroundings, formatted
+from server.wire.messages import BIND_COMPLETE, NO_DATA, Message, ProtocolViolation
+from server.wire.own import Act, Own, own
+from server.wire.stream import Gone, Stream
+
+_RENAMING = (b"DEALLOCATE", b"DISCARD", b"PREPARE")
+"""Commands after which a name may stand for another statement, as their tags begin."""
+
+
+class SessionEnds(Exception):
+    """The session is over, with one FATAL error."""
+
+    def __init__(self, sqlstate: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.body = ErrorBody("session_ended", sqlstate, message, hint=hint)
+
+
+ENDS = (Gone, ProtocolViolation, SessionEnds)
+"""What a session does not survive."""
+
+
+class Desk(Protocol):
+    """Who knows what is answered to a statement of ours."""
+
+    async def answer(
+        self, own: Own, parameters: tuple[Scalar | None, ...], around: Surroundings
+    ) -> Answered:
+        """The rows.
+
+        Raises:
+            SessionEnds: the session's credential does not hold any more.
+            Exception: anything; ``server.errors`` says what the client hears of it.
+        """
+        ...
+
+    async def look(self) -> None:
+        """Comes by with every statement of the shadow's.
+
+        Raises:
+            SessionEnds: as for :meth:`answer`.
+        """
+        ...
+
+    def broke(self, error: Exception) -> None:
+        """Hears of every exception that was turned into an error."""
+        ...
+
+
+class Session:
+    """A client behind its login, and the shadow before it.
+
+    Args:
+        client: logged in.
+        backend: logged in as the same analyst.
+        names: of the session's data set.
+        desk: answers what is ours.
+        most: the longest message of a client, in bytes.
+    """
+
+    def __init__(
+        self, client: Stream, backend: Backend, names: Names, desk: Desk, most: int
+    ) -> None:
+        self.client = client
+        self.backend = backend
+        self.binder = Binder(backend)
+        self._desk = desk
+        backend.on_setting, backend.on_tag = self.on_setting, self.on_tag
+        self._names = names
+        self._most = most
+        self._statements: dict[bytes, Own] = {}
+        self._portals: dict[bytes, Portal] = {}
+        self._search_path: tuple[str, ...] = ()
+        self._search_path_changed = True
+        self._renamed = False
+        self._handlers: Mapping[bytes, Callable[[Message], Awaitable[None]]] = {
+            b"P": self._parse,
+            b"B": self._bind,
+            b"D": self._describe,
+            b"E": self._execute,
+            b"C": self._close,
+            b"S": self._sync,
+            b"H": self._flush,
+            b"Q": self._query,
+            b"F": self._call,
+        }
+
+    async def run(self) -> None:
+        """Until the client leaves.
+
+        Raises:
+            Gone, ProtocolViolation, SessionEnds: it cannot go on.
+        """
+        while True:
+            message = await self.client.message(self._most)
+            if message.kind == b"X":
+                return
+            if message.kind in {b"d", b"c", b"f"}:
+                continue  # Of a COPY that an error ended before the client knew.
+            if message.kind not in self._handlers:
+                raise ProtocolViolation("invalid frontend message type")
+            await self._handlers[message.kind](message)
+            await self.backend.drain()
+            await self.client.drain()
+
+    def on_setting(self, name: str) -> None:
+        """The shadow reports a setting anew."""
+        if name == "search_path":
+            self._search_path_changed = True
+
+    def on_tag(self, tag: bytes) -> None:
+        """The shadow completed a command."""
+        if tag.startswith(_RENAMING):
+            self._renamed = True
+
+    async def refuse(self, error: Exception, offset: int = 0) -> None:
+        """Tells the client of an error at the step that it is at. Everything up to Sync is skipped.
+
+        Args:
+            error: the shadow's own, which skips already; or any other.
+            offset: where the shadow's text begins in the client's, in characters.
+        """
+        if isinstance(error, ENDS):
+            raise error
+        if isinstance(error, ShadowRefused):
+            self.client.write(error.moved(offset).frame)
+            return
+        self._desk.broke(error)
+        await self.backend.fail()
+        self.client.write(messages.error(body_of(error), codec=self.backend.codec).frame)
+
+    def refusal(self, piece: Piece) -> Refusal | None:
+        """Why a statement is refused: by the classifier, or for an ``epsql.`` setting."""
+        try:
+            for setting in piece.settings:
+                asks.read(setting.name, setting.value)
+        except Refusal as refusal:
+            return refusal
+        return piece.refusal
+
+    async def fill(self, portal: Portal) -> None:
+        """Puts the answer into a portal: an Execute then gives its rows.
+
+        Raises:
+            Exception: see :meth:`refuse`.
+        """
+        one, fields = portal.own, portal.described.fields
+        around = await self.binder.surroundings()
+        if one.act in {Act.CURSOR, Act.COPY}:
+            fields = (await self.binder.inner(one, portal.described.types)).fields
+        try:
+            answered = NO_ROWS
+            if not one.empty:
+                answered = await self._desk.answer(one, portal.parameters, around)
+        except Refusal as refusal:
+            if refusal.position is not None:
+                refusal.position += one.start + one.inner.start
+            raise
+        if answered.notice is not None and not around.quiet:
+            said = messages.notice(*answered.notice, codec=self.backend.codec)
+            self.client.write(said.frame)
+        try:
+            await self.binder.materialise(one, answered.rows, fields or (), portal.bind)
+        except ShadowRefused:
+            # Its words are about the answer; and what was paid for is in the ledger.
+            raise FailedAfterDebit from None
+
+    def forget_unnamed(self) -> None:
+        """A simple Query drops the unnamed statement and portal."""
+        self._statements.pop(b"", None)
+        self._portals.pop(b"", None)
+
+    def ready(self, message: Message) -> None:
+        """The shadow is ready for the next query: without a transaction, no portal is left."""
+        if message.body == b"I":
+            self._portals.clear()
+
+    async def _parse(self, message: Message) -> None:
+        parse = messages.read_parse(message.body)
+        text, pieces = await self._pieces(parse.sql)
+        piece = (
+            pieces[0] if len(pieces) == 1 else None
+        )  # Several: the shadow says that it is wrong.
+        ours = None if piece is None else own(text, piece)
+        if piece is not None and (error := self.refusal(piece)):
+            if await self._is_next():
+                await self.refuse(error)
+        elif ours is None:
+            await self._desk.look()
+            self.backend.relay(message, lambda _: self._forget(parse.name))
+        else:
+            self.backend.relay(message, lambda _: self._keep(parse.name, ours))
+            await self.backend.settle()
+
+    def _keep(self, statement: bytes, ours: Own) -> None:
+        self._statements[statement] = ours
+
+    def _forget(self, statement: bytes) -> None:
+        self._statements.pop(statement, None)
+
+    async def _bind(self, message: Message) -> None:
+        bind = messages.read_bind(message.body)
+        if self._has_own() and not await self._is_next():
+            return
+        try:
+            ours = await self._statement(bind.statement)
+            if ours is None:
+                self.backend.relay(message, lambda _: self._drop(bind.portal))
+                return
+            described = await self.binder.statement(bind.statement)
+            parameters = await self.binder.parameters(bind, described)
+        except Exception as error:  # noqa: BLE001 - the client hears of every error
+            await self.refuse(error)
+            return
+        self._portals[bind.portal] = Portal(ours, bind, described, parameters)
+        self.client.write(BIND_COMPLETE.frame)
+
+    def _drop(self, portal: bytes) -> None:
+        self._portals.pop(portal, None)
+
+    async def _describe(self, message: Message) -> None:
+        named = messages.read_named(message)
+        if self._has_own() and not await self._is_next():
+            return
+        portal = self._portals.get(named.name) if named.what == b"P" else None
+        if portal is None:
+            self.backend.relay(message)
+            return
+        try:
+            await self.binder.portal(named.name)
+        except ShadowRefused as error:
+            await self.refuse(error)
+            return
+        # As the statement has it: the real portal would not know the tables of its columns.
+        fields = portal.described.fields
+        told = NO_DATA
+        if fields is not None:
+            told = messages.row_description(formatted(fields, portal.bind.result_formats))
+        self.client.write(told.frame)
+
+    async def _execute(self, message: Message) -> None:
+        execute = messages.read_execute(message.body)
+        if self._has_own() and not await self._is_next():
+            return
+        portal = self._portals.get(execute.portal)
+        if portal is None or portal.executed:
+            self.backend.relay(message)
+            return
+        try:
+            await self.binder.portal(execute.portal)
+            await self.fill(portal)
+        except Exception as error:  # noqa: BLE001 - the client hears of every error
+            await self.refuse(error)
+            return
+        self._portals[execute.portal] = replace(portal, executed=True)
+        self.backend.relay(message)
+
+    async def _close(self, message: Message) -> None:
+        named = messages.read_named(message)
+        forget = self._forget if named.what == b"S" else self._drop
+        self.backend.relay(message, lambda _: forget(named.name))
+
+    async def _sync(self, _: Message) -> None:
+        self.backend.send(messages.SYNC, Owed(b"Z", done=self.ready, is_sync=True))
+
+    async def _flush(self, _: Message) -> None:
+        self.backend.flush()
+
+    async def _query(self, message: Message) -> None:
+        text, pieces = await self._pieces(messages.read_query(message.body))
+        plain = {Kind.NOTHING, Kind.SHADOW}
+        if all(p.kind in plain and not self.refusal(p) and own(text, p) is None for p in pieces):
+            await self._desk.look()
+            self.backend.send(message, Owed(b"Z", done=self._queried))
+        elif await self._is_next():
+            self.forget_unnamed()
+            await simple.run(self, text, pieces)
+
+    def _queried(self, message: Message) -> None:
+        self.forget_unnamed()
+        self.ready(message)
+
+    async def _call(self, _: Message) -> None:
+        if await self._is_next():
+            await self.refuse(
+                Unsupported("Function calls by message are not supported.", hint="Use SELECT.")
+            )
+            self.backend.send(messages.SYNC, Owed(b"Z", done=self.ready, is_sync=True))
+
+    def _has_own(self) -> bool:
+        return bool(self._statements or self._portals)
+
+    async def _is_next(self) -> bool:
+        """Settles; whether the shadow would do what comes now, and not skip it."""
+        await self.backend.settle()
+        return not self.backend.skipping
+
+    async def _pieces(self, sql: bytes) -> tuple[str, tuple[Piece, ...]]:
+        """What a text holds."""
+        text = sql.decode(self.backend.codec, "surrogateescape")
+        if self._search_path_changed and await self._is_next() and self.backend.status != b"E":
+            self._search_path = await self.binder.search_path()
+            self._search_path_changed = False
+        return text, classify(text, self._names, self._search_path)
+
+    async def _statement(self, name: bytes) -> Own | None:
+        """What of ours a name stands for. SQL can give it to another statement meanwhile."""
+        if self._renamed and name in self._statements:
+            theirs = await self.binder.statements()
+            self._statements = {n: one for n, one in self._statements.items() if n in theirs}
+            self._renamed = False
+        return self._statements.get(name)
