@@ -13,12 +13,14 @@ from fractions import Fraction
 from functools import lru_cache
 
 from accountant.losses import ZERO
+from analyzer.asks import Ask, EpsilonAsk, RhoAsk
 from analyzer.bind import bind
-from analyzer.catalog import Ask, Catalog, Scalar
+from analyzer.catalog import Catalog, Scalar
 from analyzer.describe import describe
 from analyzer.emit import exact_statement
 from analyzer.expressions import Aggregate, Expr, walk
 from analyzer.finish import Cells, finish_statement
+from analyzer.goals import goal_of, weights_of
 from analyzer.keys import Keys, bounds_of, keys_of
 from analyzer.lexical import TextLimits
 from analyzer.measures import (
@@ -46,7 +48,9 @@ from analyzer.types import Type
 from mechanisms.calibration import (
     Calibration,
     CannotCalibrate,
+    Cap,
     KeySelection,
+    Terms,
     calibrate,
     error_bar,
 )
@@ -66,7 +70,7 @@ def analyze(
     Args:
         sql: one SELECT statement of the analyst.
         catalog: what the data owner declared.
-        ask: the most that the answer may cost; the data set's default without it.
+        ask: what the answer may cost, or how exact it has to be; the data owner's default without.
         parameters: values of ``$1 ..``; strings take the type of their surroundings.
         options: tighter or wider contribution bounds for this query.
         limits: ceilings on the text.
@@ -87,25 +91,30 @@ def analyze(
         units = people(None, bounds)
         measures = list(dict.fromkeys([*measures, units]))
         selection = measures.index(units)
-    calibration = _calibrate(measures, bounds, selection, ask, catalog)
+    calibration = _calibrate(measures, of, bounds, selection, ask, catalog)
     draws = _draws(measures, calibration)
     return _plan(query, keys, bounds, of, measures, draws, calibration, selection, catalog, options)
 
 
 def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
-    if not 0 < ask.epsilon <= catalog.max_ask.epsilon:
+    most = catalog.most
+    if isinstance(ask, EpsilonAsk):
+        _check_range("Epsilon", ask.epsilon, most.epsilon)
+    elif isinstance(ask, RhoAsk):
+        _check_range("Rho", ask.rho, most.rho)
+    if not 0 <= ask.delta <= most.delta:
         raise BadArgument(
-            "Epsilon is out of range.",
-            detail=f"It has to be greater than 0 and at most {decimal(catalog.max_ask.epsilon)}.",
-        )
-    if not 0 <= ask.delta <= catalog.max_ask.delta:
-        raise BadArgument(
-            "Delta is out of range.",
-            detail=f"It has to be between 0 and {decimal(catalog.max_ask.delta)}.",
+            "Delta is out of range.", detail=f"It has to be between 0 and {decimal(most.delta)}."
         )
     for bound in (options.max_rows_contributed, options.max_groups_contributed):
         if bound is not None and not 1 <= bound <= 1_000_000:
             raise BadArgument("A contribution bound has to be between 1 and 1,000,000.")
+
+
+def _check_range(name: str, asked: Fraction, most: Fraction | None) -> None:
+    if asked <= 0 or (most is not None and asked > most):
+        limit = "" if most is None else f" and at most {decimal(most)}"
+        raise BadArgument(f"{name} is out of range.", detail=f"It has to be greater than 0{limit}.")
 
 
 def _aggregates(query: Query) -> list[Aggregate]:
@@ -115,6 +124,7 @@ def _aggregates(query: Query) -> list[Aggregate]:
 
 def _calibrate(
     measures: Sequence[Measure],
+    of: Mapping[Aggregate, Sequence[Measure]],
     bounds: Bounds,
     selection: int | None,
     ask: Ask,
@@ -131,15 +141,21 @@ def _calibrate(
     try:
         return _calibrated(
             tuple(m.sensitivity for m in measures),
-            epsilon=ask.epsilon,
+            goal_of(ask, measures, of),
             delta=ask.delta,
+            terms=_terms(catalog),
+            weights=weights_of(measures, of),
             keys=() if selection is None else (KeySelection(selection, bounds.max_groups),),
-            min_scale=catalog.min_error_scale,
         )
     except CannotCalibrate as error:
         raise BadArgument(
-            str(error), hint="Ask with another epsilon, or with fewer or narrower aggregates."
+            str(error), hint="Ask for another loss or error, or for fewer or narrower aggregates."
         ) from None
+
+
+def _terms(catalog: Catalog) -> Terms:
+    own, most = catalog.analyst_limits, catalog.most
+    return Terms(Cap(own.epsilon, own.delta), most.epsilon, most.rho, catalog.min_error_scale)
 
 
 def _draws(measures: Sequence[Measure], calibration: Calibration) -> tuple[Draw, ...]:

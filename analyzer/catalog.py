@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from analyzer.asks import Ask
 from analyzer.types import Type
 
 Scalar = bool | int | Decimal | str | date | datetime
@@ -95,11 +96,12 @@ class PrivacyUnit:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What one release may cost. Exact rationals; ``delta`` may be zero."""
+class Most:
+    """The most that a single release may cost. Of epsilon and rho, one may be left open."""
 
-    epsilon: Fraction
+    epsilon: Fraction | None
     delta: Fraction
+    rho: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,7 @@ class Catalog:
     max_groups_contributed: int
     """Default: groups that one unit can appear in, where the keys do not already say fewer."""
     default_ask: Ask
-    max_ask: Ask
-    """The most that a single release may cost."""
+    most: Most
     analyst_limits: Limits
     """What a new analyst's account gets unless the operator says otherwise."""
     dataset_limits: Limits

@@ -1,50 +1,57 @@
-"""Sensitivities and a loss to scales of noise, and which mechanism does it better."""
+"""What was asked for to scales of noise: which mechanism does it better, and what it is charged."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from accountant.events import Event, GaussianEvent, LaplaceEvent, ThresholdEvent
 from accountant.losses import (
     DELTA_STEPS,
     Loss,
+    as_text,
     ceil_delta,
     ceil_epsilon,
-    epsilon_to_rho,
+    epsilon_as_text,
     loss_of_events,
 )
 from mechanisms.distributions import Noise, NoiseKind, error_bar
+from mechanisms.prices import Cap, price
+from mechanisms.splits import (
+    MAX_SCALE,
+    Goal,
+    Sensitivity,
+    WithinBars,
+    WithinEpsilon,
+    WithinRho,
+    noises_for,
+)
 from mechanisms.thresholds import threshold_delta, threshold_for
 
 __all__ = [
     "Calibration",
     "CannotCalibrate",
+    "Cap",
+    "Goal",
     "KeySelection",
     "Noise",
     "NoiseKind",
     "Sensitivity",
+    "Terms",
+    "WithinBars",
+    "WithinEpsilon",
+    "WithinRho",
     "calibrate",
     "error_bar",
 ]
 
-MAX_SCALE = 2**53
-"""In grid steps. Noise of this scale stays far within 64 bits next to a cell of up to 2^62."""
 MIN_THRESHOLD_DELTA = Fraction(1, 10**30)
 """Far below one step of the ledger, and far above what the tails can be computed for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """The most that one privacy unit can change one draw: all its cells, over all groups.
-
-    In grid steps. Neighbours differ by adding or removing all rows of one unit.
-    """
-
-    l1: int
-    l2_squared: int
+KEY_WEIGHT = Fraction(1, 2)
+"""A threshold's height counts half as much as a number of the answer: it says which groups are
+shown at all, but the groups that it hides are those that the noise of the numbers would drown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +81,110 @@ class CannotCalibrate(ValueError):
     """No mechanism meets the ask; the text says why, in words for an analyst."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the data owner says about every release."""
+
+    cap: Cap
+    """Of an analyst's account."""
+    most_epsilon: Fraction | None = None
+    """The most that one release may cost in epsilon; None where only rho is limited."""
+    most_rho: Fraction | None = None
+    min_scale: Fraction = Fraction(1, 2)
+    """The smallest scale of noise, in grid steps; below it the integers hide too little of the
+    shape of the noise to be worth the name."""
+
+    def allow(self, loss: Loss) -> bool:
+        """Whether one release may cost this much."""
+        return (self.most_epsilon is None or loss.epsilon <= ceil_epsilon(self.most_epsilon)) and (
+            self.most_rho is None or loss.rho <= ceil_epsilon(self.most_rho)
+        )
+
+
 def calibrate(
     draws: Sequence[Sensitivity],
+    goal: Goal,
     *,
-    epsilon: Fraction,
     delta: Fraction,
+    terms: Terms,
+    weights: Sequence[Fraction] | None = None,
     keys: Sequence[KeySelection] = (),
-    min_scale: Fraction = Fraction(1, 2),
 ) -> Calibration:
-    """The noise for one release that as a whole is (epsilon, delta)-DP, with the least error.
+    """The noise for one release that reaches the goal with the least error, or at the least price.
 
-    Two candidates are weighed, each with the same share of the loss for every draw. Laplace spends
-    epsilon, and delta only on a threshold. Gaussian spends rho, the largest that (epsilon, delta)
-    allows; with thresholds, half of delta is the conversion's and half the thresholds'. Thresholds
-    share their delta evenly. The least mean logarithm of the error bars, and of the thresholds'
-    heights, wins; Laplace on a tie.
+    Laplace and Gaussian noise are weighed. Laplace spends epsilon, and delta only on thresholds.
+    Gaussian spends rho, which is turned into epsilon at a delta; with thresholds, half of delta is
+    the conversion's and half the thresholds'. Thresholds share their delta evenly.
+
+    Of what the terms allow, and what an account has room for if any of it has, a goal of error bars
+    is reached by what takes the least of an account (see ``mechanisms.prices``), and a loss is
+    spent on what has the smallest error: the mean logarithm of the error bars, each draw's as often
+    as its weight says, and of the thresholds' heights, each half a time. A tie goes to the cheaper.
 
     Every rounding is outward: scales up to the next float64, the charge up to the ledger's grid.
     The charge is then checked against the loss recomputed from the events alone.
 
     Args:
         draws: one or more, each greater than zero in both norms.
-        epsilon: greater than zero.
+        goal: what was asked for.
         delta: zero, or up to one half.
+        terms: the data owner's.
+        weights: how many numbers are read off each draw; None is one off each. Zero is for a draw
+            that only selects keys.
         keys: one for each set of group keys that are not public.
-        min_scale: the smallest scale of noise, in grid steps; below it the integers hide too little
-            of the shape of the noise to be worth the name.
 
     Raises:
         CannotCalibrate: the ask is out of range, or no mechanism meets it.
         ValueError: the draws or keys are malformed, which is a bug of the caller.
     """
-    _check_draws(draws, keys)
-    if epsilon <= 0:
+    weights = weights or (Fraction(1),) * len(draws)
+    parts = _weights(draws, weights, keys)
+    _check(goal, delta, keys)
+    conversion = delta / 2 if keys else delta
+    kinds = (NoiseKind.LAPLACE, NoiseKind.GAUSSIAN) if delta > 0 else (NoiseKind.LAPLACE,)
+    tried = [noises_for(goal, kind, draws, parts, conversion) for kind in kinds]
+    found = [noises for noises in tried if noises is not None]
+    fitting = [noises for noises in found if _fits(noises, terms.min_scale)]
+    if not fitting:
+        raise CannotCalibrate(_why_not(goal, found[0]))
+    choices = [_complete(draws, noises, goal, delta, keys) for noises in fitting]
+    allowed = [choice for choice in choices if terms.allow(choice.loss)]
+    if not allowed:
+        raise CannotCalibrate(_too_dear(choices, terms))
+    prices = {id(choice): price(choice.loss, terms.cap) for choice in allowed}
+    payable = [choice for choice in allowed if prices[id(choice)] <= 1] or allowed
+    if isinstance(goal, WithinBars):
+        return min(payable, key=lambda choice: prices[id(choice)])
+    return min(payable, key=lambda choice: (_error(choice, weights), prices[id(choice)]))
+
+
+def _weights(
+    draws: Sequence[Sensitivity], weights: Sequence[Fraction], keys: Sequence[KeySelection]
+) -> list[Fraction]:
+    """The weights of a split: a threshold's height is that of its draw's noise, so it adds its own.
+
+    Raises:
+        ValueError: the arguments are malformed.
+    """
+    if not draws:
+        raise ValueError("a calibration needs at least one draw")
+    if any(draw.l1 <= 0 or draw.l2_squared <= 0 for draw in draws):
+        raise ValueError("a draw that no privacy unit can change needs no noise")
+    if not all(0 <= one.draw < len(draws) and one.max_groups >= 1 for one in keys):
+        raise ValueError("the key selection names no draw, or no group")
+    parts = [Fraction(weight) for weight in weights]
+    for one in keys:
+        parts[one.draw] += KEY_WEIGHT
+    if len(parts) != len(draws) or any(part <= 0 for part in parts):
+        raise ValueError("a draw that nothing is read off needs no noise")
+    return parts
+
+
+def _check(goal: Goal, delta: Fraction, keys: Sequence[KeySelection]) -> None:
+    if isinstance(goal, WithinEpsilon) and goal.epsilon <= 0:
         raise CannotCalibrate("Epsilon must be greater than zero.")
+    if isinstance(goal, WithinRho) and goal.rho <= 0:
+        raise CannotCalibrate("Rho must be greater than zero.")
     if not 0 <= delta <= Fraction(1, 2):
         raise CannotCalibrate("Delta must be zero or more, and at most 0.5.")
     groups = max((one.max_groups for one in keys), default=0)
@@ -118,89 +195,53 @@ def calibrate(
             if delta == 0
             else "Delta is too small to show group keys that are not public."
         )
-    candidates = [_laplace(draws, epsilon)]
-    if delta > 0:
-        rho = epsilon_to_rho(epsilon, delta / 2 if keys else delta)
-        candidates += [_gaussian(draws, rho)] if rho > 0 else []
-    fitting = [noises for noises in candidates if _fits(noises, min_scale)]
-    if not fitting:
-        raise CannotCalibrate(_why_not(candidates[0]))
-    choices = [_complete(draws, noises, epsilon, delta, keys) for noises in fitting]
-    return min(choices, key=_error)  # the first, which is Laplace, on a tie
-
-
-def _check_draws(draws: Sequence[Sensitivity], keys: Sequence[KeySelection]) -> None:
-    if not draws:
-        raise ValueError("a calibration needs at least one draw")
-    if any(draw.l1 <= 0 or draw.l2_squared <= 0 for draw in draws):
-        raise ValueError("a draw that no privacy unit can change needs no noise")
-    if not all(0 <= one.draw < len(draws) and one.max_groups >= 1 for one in keys):
-        raise ValueError("the key selection names no draw, or no group")
-
-
-def _laplace(draws: Sequence[Sensitivity], epsilon: Fraction) -> tuple[Noise, ...]:
-    """Scale ``l1 / epsilon_i`` with ``epsilon_i = epsilon / draws`` (Dwork et al. 2006), rounded
-    up. Discrete Laplace of that scale on integers has the same epsilon."""
-    share = epsilon / len(draws)
-    return tuple(Noise(NoiseKind.LAPLACE, _float_at_least(draw.l1 / share)) for draw in draws)
-
-
-def _gaussian(draws: Sequence[Sensitivity], rho: Fraction) -> tuple[Noise, ...]:
-    """Sigma ``l2 / sqrt(2 rho_i)`` with ``rho_i = rho / draws`` (Canonne, Kamath and Steinke 2020,
-    Theorem 14), rounded up."""
-    share = rho / len(draws)
-    return tuple(
-        Noise(NoiseKind.GAUSSIAN, _root_at_least(draw.l2_squared / (2 * share))) for draw in draws
-    )
-
-
-def _float_at_least(value: Fraction) -> Fraction:
-    """The least float64 that is not below the value; 2^60 for all that is above."""
-    if value > 2**60:
-        return Fraction(2**60)
-    nearest = float(value)
-    return Fraction(nearest if nearest >= value else math.nextafter(nearest, math.inf))
-
-
-def _root_at_least(square: Fraction) -> Fraction:
-    """A float64 whose square is not below the value, at most two units above the least; 2^60 for
-    all that is above."""
-    if square > 2**120:
-        return Fraction(2**60)
-    root = math.sqrt(float(square))
-    while Fraction(root) ** 2 < square:
-        root = math.nextafter(root, math.inf)
-    return Fraction(root)
 
 
 def _fits(noises: tuple[Noise, ...], min_scale: Fraction) -> bool:
     return all(min_scale <= noise.scale <= MAX_SCALE for noise in noises)
 
 
-def _why_not(laplace: tuple[Noise, ...]) -> str:
-    if any(noise.scale > MAX_SCALE for noise in laplace):
+def _why_not(goal: Goal, noises: tuple[Noise, ...]) -> str:
+    if isinstance(goal, WithinBars):
         return (
-            "Epsilon is too small: the noise would not fit into 64-bit integers."
-            " Ask for a larger epsilon, fewer aggregates or tighter bounds."
+            "The error is too small: the noise would be smaller than the grid that answers lie on."
+            " Ask for a larger error."
+        )
+    name = "Epsilon" if isinstance(goal, WithinEpsilon) else "Rho"
+    if any(noise.scale > MAX_SCALE for noise in noises):
+        return (
+            f"{name} is too small: the noise would not fit into 64-bit integers."
+            f" Ask for a larger {name.lower()}, fewer aggregates or tighter bounds."
         )
     return (
-        "Epsilon is too large: the noise would be smaller than the grid that answers lie on."
-        " Ask for a smaller epsilon."
+        f"{name} is too large: the noise would be smaller than the grid that answers lie on."
+        f" Ask for a smaller {name.lower()}."
+    )
+
+
+def _too_dear(choices: Sequence[Calibration], terms: Terms) -> str:
+    least = min(choices, key=lambda choice: price(choice.loss, terms.cap)).loss
+    return (
+        f"That costs {as_text(least)}, and rho {epsilon_as_text(least.rho)}: more than one answer"
+        " may. Ask for a larger error, fewer aggregates or tighter bounds."
     )
 
 
 def _complete(
     draws: Sequence[Sensitivity],
     noises: tuple[Noise, ...],
-    epsilon: Fraction,
+    goal: Goal,
     delta: Fraction,
     keys: Sequence[KeySelection],
 ) -> Calibration:
-    """Adds the thresholds, the events and the charge, and checks the charge against the events."""
+    """Adds the thresholds, the events and the charge, and checks the charge against the events.
+
+    What was asked for in epsilon or in rho is charged whole, so that the sum is what people expect.
+    """
     pure = noises[0].kind is NoiseKind.LAPLACE
     key_delta = (delta if pure else delta / 2) / max(len(keys), 1)
     conversion_delta = Fraction(0) if pure else delta / 2 if keys else delta
-    events: list[Event] = [_event(draw, noise) for draw, noise in zip(draws, noises, strict=True)]
+    events: list[Event] = [event_of(draw, noise) for draw, noise in zip(draws, noises, strict=True)]
     thresholds = []
     for one in keys:
         noise = noises[one.draw]
@@ -208,21 +249,26 @@ def _complete(
         used = threshold_delta(noise, one.max_groups, thresholds[-1])
         # On the ledger's grid the number is short; what was allotted is an upper bound as well.
         events.append(ThresholdEvent(min(Fraction(ceil_delta(used), DELTA_STEPS), key_delta)))
-    spent = loss_of_events(events, conversion_delta)
-    loss = Loss(ceil_epsilon(epsilon), spent.delta, spent.rho, spent.slack)
+    loss = spent = loss_of_events(events, conversion_delta)
+    if isinstance(goal, WithinEpsilon):
+        loss = replace(spent, epsilon=ceil_epsilon(goal.epsilon))
+    elif isinstance(goal, WithinRho):
+        loss = replace(spent, rho=ceil_epsilon(goal.rho))
     if not (loss.covers(spent) and loss.delta <= ceil_delta(delta)):
         raise AssertionError("calibration: the events cost more than the charge")
     return Calibration(noises, tuple(thresholds), tuple(events), loss)
 
 
-def _event(draw: Sensitivity, noise: Noise) -> Event:
+def event_of(draw: Sensitivity, noise: Noise) -> Event:
+    """What is recorded of one draw of noise."""
     if noise.kind is NoiseKind.LAPLACE:
         return LaplaceEvent(scale=noise.scale, l1_sensitivity=draw.l1)
     return GaussianEvent(sigma=noise.scale, l2_sensitivity_squared=draw.l2_squared)
 
 
-def _error(choice: Calibration) -> float:
-    """Mean logarithm of the error bars (in half steps, as a bar may be zero) and thresholds."""
-    heights = [error_bar(noise) + 0.5 for noise in choice.noises]
-    heights += map(float, choice.thresholds)
-    return math.fsum(math.log(height) for height in heights) / len(heights)
+def _error(choice: Calibration, weights: Sequence[Fraction]) -> float:
+    """The weighted mean logarithm of the error bars (in half steps, as a bar may be zero) and of
+    the thresholds."""
+    parts = [(error_bar(n) + 0.5, float(w)) for n, w in zip(choice.noises, weights, strict=True)]
+    parts += [(float(height), float(KEY_WEIGHT)) for height in choice.thresholds]
+    return math.fsum(weight * math.log(height) for height, weight in parts)

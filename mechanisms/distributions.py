@@ -81,7 +81,11 @@ def distance_of_tail(noise: Noise, probability: float) -> int:
     return high
 
 
-def error_bar(noise: Noise, confidence: Fraction = Fraction(95, 100)) -> int:
+_CONFIDENCE = Fraction(95, 100)
+"""Of every error bar that is shown."""
+
+
+def error_bar(noise: Noise, confidence: Fraction = _CONFIDENCE) -> int:
     """The smallest integer w with P(abs(Z) <= w) >= confidence, in grid steps.
 
     Exact for Laplace and for a sigma below 32; for a larger sigma at most one step more.
@@ -92,6 +96,33 @@ def error_bar(noise: Noise, confidence: Fraction = Fraction(95, 100)) -> int:
     if not 0 < confidence < 1:
         raise ValueError("the confidence is not between 0 and 1")
     return distance_of_tail(noise, float((1 - confidence) / 2)) - 1
+
+
+@lru_cache(maxsize=4096)
+def widest(kind: NoiseKind, bar: int) -> Noise:
+    """The noise of the largest scale whose error bar is at most ``bar`` grid steps.
+
+    The scale has six significant digits, rounded down: the same on every machine, whatever its
+    last digits of an exponential are.
+
+    Raises:
+        ValueError: the bar is below zero.
+    """
+    if bar < 0:
+        raise ValueError("an error bar is zero or more")
+
+    def fits(scale: float) -> bool:
+        noise = Noise(kind, Fraction(scale))
+        return tail(noise, bar + 1) <= float((1 - _CONFIDENCE) / 2)
+
+    # P(Z > bar) is above one in eight where the scale is bar + 2, and below 1e-3 at a sixth of bar.
+    low, high = (bar + 0.5) / 12.0, bar + 2.0
+    while high - low > 1e-7 * high:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    places = 5 - math.floor(math.log10(low))
+    rounded = Fraction(math.floor(Fraction(low) * Fraction(10) ** places)) / Fraction(10) ** places
+    return Noise(kind, Fraction(float(rounded)))
 
 
 def _gaussian_tail(sigma: float, distance: int) -> float:

@@ -31,6 +31,7 @@ from uuid import UUID
 
 from accountant.errors import WrongState
 from accountant.ledger import Ledger, Replay, Reservation
+from analyzer.asks import ErrorBar, ask_of
 from analyzer.catalog import Catalog, Scalar
 from analyzer.lexical import TextLimits
 from analyzer.plan import PrivatePlan, QueryOptions
@@ -80,13 +81,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an analyst asks. A loss of None is the policy's default."""
+    """What an analyst asks. A loss of None is the policy's default; at most one of epsilon, rho and
+    error is given."""
 
     sql: str
     parameters: tuple[Scalar | None, ...] = ()
     dataset: str | None = None
     epsilon: Fraction | None = None
     delta: Fraction | None = None
+    rho: Fraction | None = None
+    error: ErrorBar | None = None
     request_id: str | None = None
     """The analyst's own name for this question: asked again, it is answered again, for nothing."""
     options: QueryOptions = field(default_factory=QueryOptions)
@@ -226,8 +230,13 @@ class Gateway:
             dataset.catalog,
             question.sql,
             question.parameters,
-            question.epsilon,
-            question.delta,
+            ask_of(
+                dataset.catalog.default_ask,
+                epsilon=question.epsilon,
+                rho=question.rho,
+                error=question.error,
+                delta=question.delta,
+            ),
             question.options,
         )
 

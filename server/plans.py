@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
-from fractions import Fraction
 from uuid import UUID
 
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask, Catalog, Scalar
+from analyzer.asks import Ask
+from analyzer.catalog import Catalog, Scalar
 from analyzer.lexical import TextLimits
 from analyzer.plan import PrivatePlan, QueryOptions
 
@@ -32,28 +32,21 @@ class Plans:
         catalog: Catalog,
         sql: str,
         parameters: tuple[Scalar | None, ...],
-        epsilon: Fraction | None,
-        delta: Fraction | None,
+        ask: Ask,
         options: QueryOptions,
     ) -> PrivatePlan:
-        """The plan of a question; a loss of None is the policy's default.
+        """The plan of a question.
 
         Raises:
             Refusal: the question is not answered. Refusals are not remembered.
         """
         # Python holds 1, True and Decimal(1) for equal; SQL does not.
         typed = tuple((type(value).__name__, value) for value in parameters)
-        key = (analyst, catalog.dataset, catalog.version, sql, typed, epsilon, delta, options)
+        key = (analyst, catalog.dataset, catalog.version, sql, typed, ask, options)
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
             return known
-        default, ask = catalog.default_ask, None
-        if epsilon is not None or delta is not None:
-            ask = Ask(
-                default.epsilon if epsilon is None else epsilon,
-                default.delta if delta is None else delta,
-            )
         plan = await asyncio.to_thread(
             analyze,
             sql,

@@ -21,9 +21,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from analyzer.catalog import Ask, Catalog, Column, Limits, PrivacyUnit, Table, View
+from analyzer.asks import Ask, EpsilonAsk, RhoAsk
+from analyzer.catalog import Catalog, Column, Limits, Most, PrivacyUnit, Table, View
 from server import policy_rules as rules
 from server.policy_file import (
+    BudgetFile,
     BudgetsFile,
     ColumnFile,
     ContributionFile,
@@ -160,7 +162,9 @@ def _part_at(path: Path) -> type[BaseModel]:
         return ColumnFile if path[2:3] == ("columns",) and len(path) > 3 else TableFile
     if path[:1] == ("views",) and len(path) > 1:
         return ViewFile
-    if path[:1] in (("budgets",), ("losses",)) and len(path) > 1:
+    if path[:1] == ("budgets",) and len(path) > 1:
+        return BudgetFile
+    if path[:1] == ("losses",) and len(path) > 1:
         return LossFile
     parts: dict[Path, type[BaseModel]] = {
         ("privacy_unit",): UnitFile,
@@ -178,8 +182,8 @@ def _catalog(file: PolicyFile) -> Catalog:
         tables=MappingProxyType({name: _table(file, name) for name in file.tables}),
         max_rows_contributed=file.contribution.max_rows_contributed,
         max_groups_contributed=file.contribution.max_groups_contributed,
-        default_ask=Ask(file.losses.default.epsilon, file.losses.default.delta),
-        max_ask=Ask(file.losses.maximum.epsilon, file.losses.maximum.delta),
+        default_ask=_default_ask(file.losses.default),
+        most=Most(file.losses.maximum.epsilon, file.losses.maximum.delta, file.losses.maximum.rho),
         analyst_limits=Limits(file.budgets.analyst.epsilon, file.budgets.analyst.delta),
         dataset_limits=Limits(file.budgets.dataset.epsilon, file.budgets.dataset.delta),
         version="",
@@ -191,6 +195,13 @@ def _catalog(file: PolicyFile) -> Catalog:
         ),
     )
     return replace(catalog, version=digest(catalog))
+
+
+def _default_ask(default: LossFile) -> Ask:
+    if default.rho is not None:
+        return RhoAsk(default.rho, default.delta)
+    assert default.epsilon is not None, "checked by the rules"
+    return EpsilonAsk(default.epsilon, default.delta)
 
 
 def _table(file: PolicyFile, name: str) -> Table:

@@ -188,14 +188,20 @@ class ContributionFile(_Part):
     max_groups_contributed: Count
 
 
-class LossFile(_Part):
+class BudgetFile(_Part):
     epsilon: Exact
     delta: Exact = Fraction(0)
 
 
 class BudgetsFile(_Part):
-    analyst: LossFile
-    dataset: LossFile
+    analyst: BudgetFile
+    dataset: BudgetFile
+
+
+class LossFile(_Part):
+    epsilon: Exact | None = None
+    rho: Exact | None = None
+    delta: Exact = Fraction(0)
 
 
 class LossesFile(_Part):

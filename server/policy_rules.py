@@ -14,7 +14,7 @@ from uuid import UUID
 from analyzer.catalog import Hop, Scalar, ValuesFrom
 from analyzer.dates import END_OF_DAY, days
 from analyzer.types import Type
-from server.policy_file import ColumnFile, LossFile, PolicyFile, TableFile
+from server.policy_file import BudgetFile, ColumnFile, LossFile, PolicyFile, TableFile
 from server.policy_lines import Path
 
 Say = Callable[[Path, str], None]
@@ -356,20 +356,28 @@ def _source_mistake(file: PolicyFile, column: ColumnFile) -> str:
 
 def _check_losses(file: PolicyFile, say: Say) -> None:
     """Each is a loss, and each fits into the next."""
-    chain: list[tuple[Path, LossFile]] = [
+    chain: list[tuple[Path, LossFile | BudgetFile]] = [
         (("losses", "default"), file.losses.default),
         (("losses", "maximum"), file.losses.maximum),
         (("budgets", "analyst"), file.budgets.analyst),
         (("budgets", "dataset"), file.budgets.dataset),
     ]
+    default, most = file.losses.default, file.losses.maximum
+    if (default.epsilon is None) == (default.rho is None):
+        say(("losses", "default"), "needs either epsilon or rho: one of them, and not both")
+    if most.epsilon is None and most.rho is None:
+        say(("losses", "maximum"), "needs epsilon or rho, or both")
     for at, loss in chain:
-        if loss.epsilon <= 0:
-            say((*at, "epsilon"), "must be greater than 0")
+        for part in ("epsilon", "rho"):
+            value = getattr(loss, part, None)
+            if value is not None and value <= 0:
+                say((*at, part), "must be greater than 0")
         if not 0 <= loss.delta < 1:
             say((*at, "delta"), "must be at least 0 and less than 1")
     for (at, loss), (next_at, ceiling) in pairwise(chain):
-        for part in ("epsilon", "delta"):
-            if getattr(loss, part) > getattr(ceiling, part):
+        for part in ("epsilon", "rho", "delta"):
+            own, limit = getattr(loss, part, None), getattr(ceiling, part, None)
+            if own is not None and limit is not None and own > limit:
                 say((*at, part), f"must not be more than {'.'.join(next_at)}.{part}")
     if file.min_error_scale <= 0:
         say(("min_error_scale",), "must be greater than 0")

@@ -57,7 +57,7 @@ def request_digest(question: Question, dataset: str) -> str:
         dataset,
         question.sql,
         [[type(value).__name__, str(value)] for value in question.parameters],
-        [str(question.epsilon), str(question.delta)],
+        [str(part) for part in (question.epsilon, question.delta, question.rho, question.error)],
         repr(question.options),
     ]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

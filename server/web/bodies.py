@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, Wit
 from starlette.requests import ClientDisconnect
 
 from accountant.losses import DELTA_STEPS, EPSILON_STEPS
+from analyzer.asks import ErrorBar, error_bar_of
 from server.errors import BodyTooLarge, Cancelled, MalformedJson, NotJson, RequestRefused
 from server.web.services import services_of
 
@@ -155,11 +156,17 @@ def exact_loss(value: object, steps: int) -> Fraction:
     return exact
 
 
-def _epsilon(value: object) -> Fraction:
+def _above_zero(value: object) -> Fraction:
     exact = exact_loss(value, EPSILON_STEPS)
     if exact == 0:
         raise ValueError("must be greater than zero")
     return exact
+
+
+def _error(value: object) -> ErrorBar:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
+        raise ValueError("must be a number, or a string such as 5% of 20000")
+    return error_bar_of(f"{value:f}" if isinstance(value, Decimal) else str(value))
 
 
 def _delta(value: object) -> Fraction:
@@ -186,8 +193,10 @@ def _scalar(value: object) -> object:
 
 
 _NUMBER = {"anyOf": [{"type": "string"}, {"type": "number"}]}
-Epsilon = Annotated[Fraction, PlainValidator(_epsilon), WithJsonSchema(_NUMBER)]
+Epsilon = Annotated[Fraction, PlainValidator(_above_zero), WithJsonSchema(_NUMBER)]
 Delta = Annotated[Fraction, PlainValidator(_delta), WithJsonSchema(_NUMBER)]
+Rho = Annotated[Fraction, PlainValidator(_above_zero), WithJsonSchema(_NUMBER)]
+Error = Annotated[ErrorBar, PlainValidator(_error), WithJsonSchema(_NUMBER)]
 Text = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
 Parameter = Annotated[
     bool | int | Decimal | str | None,

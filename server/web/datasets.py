@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from analyzer.catalog import Ask, Catalog, Column, Table
+from analyzer.asks import Ask
+from analyzer.catalog import Catalog, Column, Most, Table
 from server.declared import bound_text
 from server.replies import number_text
 from server.web.authentication import Anybody, security
@@ -63,15 +64,17 @@ def dataset_json(catalog: Catalog) -> dict[str, Any]:
         "privacy_unit": {"table": catalog.unit.table, "key": catalog.unit.key},
         "max_rows_contributed": catalog.max_rows_contributed,
         "max_groups_contributed": catalog.max_groups_contributed,
-        "default_loss": _ask(catalog.default_ask),
-        "max_loss": _ask(catalog.max_ask),
+        "default_loss": _parts(catalog.default_ask),
+        "max_loss": _parts(catalog.most),
         "policy_version": catalog.version,
         "tables": [_table(table) for table in catalog.tables.values()],
     }
 
 
-def _ask(ask: Ask) -> dict[str, str]:
-    return {"epsilon": number_text(ask.epsilon), "delta": number_text(ask.delta)}
+def _parts(loss: Ask | Most) -> dict[str, str]:
+    """What is said of epsilon, rho and delta."""
+    said = {part: getattr(loss, part, None) for part in ("epsilon", "rho", "delta")}
+    return {part: number_text(value) for part, value in said.items() if value is not None}
 
 
 def _table(table: Table) -> dict[str, Any]:

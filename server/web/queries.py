@@ -13,7 +13,7 @@ from analyzer.plan import QueryOptions
 from server.gateway import Question
 from server.replies import quote_json
 from server.web.authentication import AnalystId, security
-from server.web.bodies import Body, Delta, Epsilon, Parameter, Text, read
+from server.web.bodies import Body, Delta, Epsilon, Error, Parameter, Rho, Text, read
 from server.web.disconnects import while_connected
 from server.web.reference import accepts, answers
 from server.web.services import Services_
@@ -42,7 +42,20 @@ class QuestionBody(Body):
         Epsilon | None,
         Field(description="What the answer may cost: a decimal number or string, taken exactly."),
     ] = None
-    delta: Annotated[Delta | None, Field(description="As epsilon; may be 0.")] = None
+    rho: Annotated[
+        Rho | None,
+        Field(description="In place of epsilon: what the answer may cost in zCDP."),
+    ] = None
+    error: Annotated[
+        Error | None,
+        Field(
+            description="In place of epsilon: how wide error bars of counts and sums may be, as 500"
+            " or 5% of 20000; with 'over 2000 rows' also those of averages."
+        ),
+    ] = None
+    delta: Annotated[Delta | None, Field(description="Goes with any of the three; may be 0.")] = (
+        None
+    )
     request_id: Annotated[
         str | None,
         Field(
@@ -73,6 +86,8 @@ class QuestionBody(Body):
             dataset=self.dataset,
             epsilon=self.epsilon,
             delta=self.delta,
+            rho=self.rho,
+            error=self.error,
             request_id=self.request_id,
             options=QueryOptions(
                 self.max_rows_contributed, self.max_groups_contributed, self.non_negative

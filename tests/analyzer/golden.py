@@ -8,7 +8,7 @@ A file of ``tests/analyzer/fixtures`` holds cases between lines of ``=``::
     ------------------------------------------------------------
     what comes of it
 
-Lines with ``@`` are optional: ``@epsilon``, ``@delta``, ``@rows``, ``@groups``, ``@parameters`` (a
+Lines with ``@`` are optional: ``@epsilon``, ``@delta``, ``@rho``, ``@error``, ``@rows``, ``@groups``, ``@parameters`` (a
 Python tuple), and ``@finish yes`` to see the SQL over noisy values too. After a change that is
 meant to alter what is printed, write the files anew and read the difference::
 
@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask, Catalog
+from analyzer.asks import ask_of, error_bar_of
+from analyzer.catalog import Catalog
 from analyzer.plan import PrivatePlan, QueryOptions, SelectionKey, Statement
 from analyzer.refusals import Refusal
 
@@ -43,10 +44,11 @@ class Case:
     def outcome(self, catalog: Catalog) -> str:
         """What comes of the case now, as the file has it."""
         given = dict(self.settings)
-        ask = Ask(
-            Fraction(given["epsilon"]) if "epsilon" in given else catalog.default_ask.epsilon,
-            Fraction(given["delta"]) if "delta" in given else catalog.default_ask.delta,
-        )
+        loss = {
+            name: Fraction(given[name]) for name in ("epsilon", "rho", "delta") if name in given
+        }
+        error = error_bar_of(given["error"]) if "error" in given else None
+        ask = ask_of(catalog.default_ask, **loss, error=error)
         options = QueryOptions(
             max_rows_contributed=int(given["rows"]) if "rows" in given else None,
             max_groups_contributed=int(given["groups"]) if "groups" in given else None,

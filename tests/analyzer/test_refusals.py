@@ -13,7 +13,7 @@ import pytest
 
 from analyzer import refusals
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask
+from analyzer.asks import EpsilonAsk
 from analyzer.lexical import TextLimits
 from analyzer.refusals import Refusal
 from tests.analyzer.golden import FIXTURES, read
@@ -57,7 +57,7 @@ PLACES = [
 @pytest.mark.parametrize("kind, marked", PLACES, ids=[sql[:70] for _, sql in PLACES])
 def test_a_refusal_points_at_the_place(kind, marked):
     with pytest.raises(Refusal) as refused:
-        analyze(marked.replace(MARK, ""), catalog(), ask=Ask(Fraction(1), Fraction(0)))
+        analyze(marked.replace(MARK, ""), catalog(), ask=EpsilonAsk(Fraction(1), Fraction(0)))
     assert type(refused.value) is kind
     if MARK in marked:
         assert refused.value.position == marked.index(MARK) + 1

@@ -16,7 +16,7 @@ from fractions import Fraction
 import pytest
 
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask
+from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan
 from mechanisms.calibration import Noise
 from mechanisms.noise import add_noise
@@ -93,7 +93,7 @@ def epsilon_at_least(a: list[int], b: list[int], delta: float) -> float:
     return math.log(max(least, 1e-300) / upper(rest, hits(b[half:], chosen)))
 
 
-def audit(sql: str, ask: Ask, times: int) -> float:
+def audit(sql: str, ask: EpsilonAsk, times: int) -> float:
     """A lower bound of the epsilon of a question, from answers on two neighbours, either way."""
     plan = analyze(sql, data.catalog(), ask=ask)
     more = answers(plan, [(100 + plan.draws[0].sensitivity.l1,)], times)
@@ -102,14 +102,14 @@ def audit(sql: str, ask: Ask, times: int) -> float:
     return max(epsilon_at_least(more, fewer, delta), epsilon_at_least(fewer, more, delta))
 
 
-_LAPLACE = Ask(Fraction(1), Fraction(0))
-_GAUSSIAN = Ask(Fraction(1, 2), Fraction(1, 10**6))
+_LAPLACE = EpsilonAsk(Fraction(1), Fraction(0))
+_GAUSSIAN = EpsilonAsk(Fraction(1, 2), Fraction(1, 10**6))
 
 
 @pytest.mark.parametrize(
     "ask", [_LAPLACE, pytest.param(_GAUSSIAN, marks=pytest.mark.slow)], ids=["laplace", "gaussian"]
 )
-def test_answers_betray_no_more_than_is_charged(ask: Ask) -> None:
+def test_answers_betray_no_more_than_is_charged(ask: EpsilonAsk) -> None:
     assert audit(SQL, ask, 20_000) <= float(ask.epsilon)
 
 
@@ -135,7 +135,7 @@ def test_noise_that_repeats_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ask", [_LAPLACE, _GAUSSIAN], ids=["laplace", "gaussian"])
-def test_many_answers_betray_no_more_than_is_charged(ask: Ask) -> None:
+def test_many_answers_betray_no_more_than_is_charged(ask: EpsilonAsk) -> None:
     assert audit(SQL, ask, 200_000) <= float(ask.epsilon)
 
 

@@ -12,7 +12,7 @@ import pytest
 from accountant.events import GaussianEvent, LaplaceEvent, ThresholdEvent
 from accountant.losses import DELTA_STEPS, EPSILON_STEPS, Loss, loss_of_events
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask
+from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan
 from mechanisms.calibration import Noise, NoiseKind
 from tests.guarantee import data, questions
@@ -20,9 +20,9 @@ from tests.guarantee.test_neighbours import random_plans
 from tests.mechanisms.exact import exact_law, union
 
 ASKS = (
-    Ask(Fraction(1), Fraction(1, 10**9)),
-    Ask(Fraction(1, 100), Fraction(1, 10**7)),
-    Ask(Fraction(5), Fraction(1, 10**6)),
+    EpsilonAsk(Fraction(1), Fraction(1, 10**9)),
+    EpsilonAsk(Fraction(1, 100), Fraction(1, 10**7)),
+    EpsilonAsk(Fraction(5), Fraction(1, 10**6)),
 )
 
 
@@ -74,7 +74,7 @@ def _threshold_violations(plan: PrivatePlan, thresholds: list[ThresholdEvent]) -
 
 
 @pytest.mark.parametrize("ask", ASKS, ids=lambda ask: f"epsilon {float(ask.epsilon)}")
-def test_the_charge_covers_the_noise(ask: Ask) -> None:
+def test_the_charge_covers_the_noise(ask: EpsilonAsk) -> None:
     for sql in questions.ALL:
         plan = analyze(sql, data.catalog(), ask=ask)
         assert not charge_violations(plan), sql

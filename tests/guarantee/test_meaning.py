@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask
+from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from server import releases
@@ -30,7 +30,7 @@ from tests.guarantee.test_road import Recorder
 from tests.postgres import Postgres
 
 _WIDE = QueryOptions(max_rows_contributed=1_000, max_groups_contributed=1_000)
-_ASK = Ask(Fraction(5), Fraction(1, 10**6))
+_ASK = EpsilonAsk(Fraction(5), Fraction(1, 10**6))
 _READ_OFF = re.compile(r"percentile|\bmin\(|\bmax\(")
 """Read off a histogram, so as good as its buckets: ``tests/mechanisms`` has what is true of them."""
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask
+from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from tests.guarantee import data, questions
@@ -49,7 +49,7 @@ def random_plans(
             max_rows_contributed=chance.choice((None, 1, 2, 3, 7)),
             max_groups_contributed=chance.choice((None, 1, 2, 3)),
         )
-        ask = Ask(Fraction(chance.choice(("0.1", "1", "5"))), Fraction(1, 10**7))
+        ask = EpsilonAsk(Fraction(chance.choice(("0.1", "1", "5"))), Fraction(1, 10**7))
         try:
             plan = analyze(sql, data.catalog(), ask=ask, options=options)
         except Refusal:

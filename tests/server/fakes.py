@@ -14,7 +14,8 @@ from accountant.errors import WrongState
 from accountant.events import LaplaceEvent
 from accountant.ledger import Replay, Reservation
 from accountant.losses import Loss
-from analyzer.catalog import Ask, Catalog, Limits, PrivacyUnit, Table
+from analyzer.asks import Ask, EpsilonAsk
+from analyzer.catalog import Catalog, Limits, Most, PrivacyUnit, Table
 from analyzer.plan import Draw, OutputColumn, Part, PrivatePlan, Statement
 from analyzer.types import Type
 from mechanisms.calibration import Noise, NoiseKind, Sensitivity
@@ -32,8 +33,8 @@ def catalog(dataset: str = "clinic") -> Catalog:
         tables={"patients": Table("patients", "public", "patients", {}, protected=True)},
         max_rows_contributed=1,
         max_groups_contributed=1,
-        default_ask=Ask(Fraction(1, 10), Fraction(0)),
-        max_ask=Ask(Fraction(1), Fraction(1, 10**6)),
+        default_ask=EpsilonAsk(Fraction(1, 10), Fraction(0)),
+        most=Most(Fraction(1), Fraction(1, 10**6)),
         analyst_limits=Limits(Fraction(1), Fraction(0)),
         dataset_limits=Limits(Fraction(5), Fraction(0)),
         version="v1",
@@ -41,7 +42,7 @@ def catalog(dataset: str = "clinic") -> Catalog:
 
 
 def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
-    epsilon = int((ask.epsilon if ask else Fraction(1, 10)) * 10**12)
+    epsilon = int((ask.epsilon if isinstance(ask, EpsilonAsk) else Fraction(1, 10)) * 10**12)
     return PrivatePlan(
         dataset=dataset,
         policy_version="v1",

@@ -18,6 +18,7 @@ from accountant.errors import BudgetExceeded, LedgerUnavailable
 from accountant.filters import Budget
 from accountant.ledger import Ledger, Replay
 from accountant.losses import Loss
+from analyzer.asks import EpsilonAsk, ErrorBar
 from analyzer.refusals import RowsRefused
 from server import gateway as module
 from server import plans
@@ -307,7 +308,7 @@ async def test_a_quote_stops_after_the_first_station(world):
 @pytest.mark.parametrize(
     "epsilon,delta,ask",
     [
-        (None, None, None),
+        (None, None, (Fraction(1, 10), Fraction(0))),
         (Fraction(1, 2), None, (Fraction(1, 2), Fraction(0))),
         (None, Fraction(1, 10**9), (Fraction(1, 10), Fraction(1, 10**9))),
     ],
@@ -315,7 +316,7 @@ async def test_a_quote_stops_after_the_first_station(world):
 async def test_what_is_not_asked_is_the_policys_default(world, epsilon, delta, ask):
     await world.gateway.quote(ANALYST, Question("SELECT 1", epsilon=epsilon, delta=delta))
     (given,) = world.asks
-    assert (given and (given.epsilon, given.delta)) == ask
+    assert given == EpsilonAsk(*ask)
 
 
 async def test_the_digest_of_a_request_tells_all_that_was_asked_apart(world):
@@ -329,6 +330,9 @@ async def test_the_digest_of_a_request_tells_all_that_was_asked_apart(world):
         Question("SELECT 1", parameters=("None",)),
         Question("SELECT 1", epsilon=Fraction(1, 2)),
         Question("SELECT 1", delta=Fraction(1, 2)),
+        Question("SELECT 1", rho=Fraction(1, 2)),
+        Question("SELECT 1", error=ErrorBar(Fraction(500))),
+        Question("SELECT 1", error=ErrorBar(Fraction(500), Fraction(2000))),
     ]
     digests = set()
     for question in questions:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from analyzer.asks import EpsilonAsk, RhoAsk
 from analyzer.plan import QueryOptions
 from analyzer.refusals import UnknownColumn
 from server import plans
@@ -24,8 +25,7 @@ DEFAULT: dict[str, Any] = {
     "catalog": CATALOG,
     "sql": SQL,
     "parameters": (1,),
-    "epsilon": None,
-    "delta": None,
+    "ask": CATALOG.default_ask,
     "options": QueryOptions(),
 }
 
@@ -58,8 +58,8 @@ async def test_the_same_question_is_analyzed_once(calls: list[str]) -> None:
         {"sql": SQL + " "},
         {"parameters": (2,)},
         {"parameters": (Decimal(1),)},
-        {"epsilon": Fraction(1, 10)},
-        {"delta": Fraction(0)},
+        {"ask": EpsilonAsk(Fraction(1, 10), Fraction(0))},
+        {"ask": RhoAsk(Fraction(1, 10), Fraction(0))},
         {"options": QueryOptions(max_rows_contributed=3)},
     ],
 )

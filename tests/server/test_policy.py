@@ -9,7 +9,8 @@ from fractions import Fraction
 
 import pytest
 
-from analyzer.catalog import Ask, Hop, Limits, PrivacyUnit, ValuesFrom
+from analyzer.asks import EpsilonAsk, RhoAsk
+from analyzer.catalog import Hop, Limits, Most, PrivacyUnit, ValuesFrom
 from analyzer.types import Type
 from server.demo_data import POLICY
 from server.policy import Mistake, PolicyError, load_policy, parse_policy
@@ -79,8 +80,8 @@ def changed(old: str, new: str) -> str:
 def test_a_good_policy_becomes_a_catalog():
     catalog = parse_policy(GOOD)
     assert catalog.unit == PrivacyUnit("patients", "id")
-    assert catalog.default_ask == Ask(Fraction(1, 10), Fraction(1, 10**9))
-    assert catalog.max_ask == Ask(Fraction(1), Fraction(1, 10**7))
+    assert catalog.default_ask == EpsilonAsk(Fraction(1, 10), Fraction(1, 10**9))
+    assert catalog.most == Most(Fraction(1), Fraction(1, 10**7))
     assert catalog.analyst_limits == Limits(Fraction(3), Fraction(1, 10**6))
     assert catalog.dataset_limits == Limits(Fraction(10), Fraction(1, 10**5))
     assert (catalog.max_rows_contributed, catalog.max_groups_contributed) == (20, 5)
@@ -202,6 +203,10 @@ REFUSED = [
     ("delta = 1e-5", "delta = 1", "delta = 1", "budgets.dataset.delta", "less than 1"),
     ('delta = "1e-7"', 'delta = "1e-5"', 'delta = "1e-5"', "losses.maximum.delta", "not be more than budgets.analyst"),
     ("epsilon = 0.1", "epsilon = 2", "epsilon = 2", "losses.default.epsilon", "not be more than losses.maximum"),
+    ("epsilon = 0.1", "epsilon = 0.1\nrho = 0.01", "[losses.default]", "losses.default", "one of them, and not both"),
+    ("epsilon = 0.1", "", "[losses.default]", "losses.default", "needs either epsilon or rho"),
+    ("epsilon = 0.1", "rho = 0", "rho = 0", "losses.default.rho", "greater than 0"),
+    ("epsilon = 1\n", "\n", "[losses.maximum]", "losses.maximum", "needs epsilon or rho, or both"),
     ('dataset = "clinic"', "dataset = 5", "dataset = 5", "dataset", "string"),
     ('dataset = "clinic"', 'dataset = "My Clinic"', "dataset =", "dataset", "lower-case"),
     ("[tables.cities.columns]", '[tables.cities.columns]\nctid = { type = "text" }', "ctid", "columns.ctid", "system column"),
@@ -218,6 +223,17 @@ def test_a_mistake_names_its_line_and_key_and_what_is_right(old, new, line, key,
     (mistake,) = (mistake for mistake in found if message in mistake.message)
     assert mistake.key.endswith(key)
     assert line in text.split("\n")[mistake.line - 1]
+
+
+def test_losses_may_be_said_in_rho():
+    text = changed("epsilon = 0.1", "rho = 0.001").replace(
+        "epsilon = 1\n", "epsilon = 1\nrho = 0.01\n"
+    )
+    catalog = parse_policy(text)
+    assert catalog.default_ask == RhoAsk(Fraction(1, 1000), Fraction(1, 10**9))
+    assert catalog.most == Most(Fraction(1), Fraction(1, 10**7), Fraction(1, 100))
+    (mistake,) = mistakes(text.replace("rho = 0.001", "rho = 0.1"))
+    assert mistake.message == "must not be more than losses.maximum.rho"
 
 
 def test_bounds_of_dates_are_days_and_a_last_day_is_a_whole_one():
@@ -269,6 +285,7 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_numbers_never_pass_through_a_float():
     exact = "0.1000000000000000055511151231257827"
     catalog = parse_policy(changed("epsilon = 0.1", f"epsilon = {exact}"))
+    assert isinstance(catalog.default_ask, EpsilonAsk)
     assert catalog.default_ask.epsilon == Fraction(exact)
     assert catalog.default_ask.epsilon != Fraction(1, 10)
     values = "values = [0.10, 5], lower = 0"

@@ -6,6 +6,8 @@ import asyncio
 import json
 from fractions import Fraction
 
+from analyzer.asks import EpsilonAsk, ErrorAsk, ErrorBar, RhoAsk
+
 EXACT = [
     ("0.1", Fraction(1, 10)),
     ('"0.1"', Fraction(1, 10)),
@@ -67,6 +69,37 @@ async def test_a_loss_is_taken_exactly(front):
 async def test_delta_may_be_zero(front):
     await front.query(delta=0, epsilon="0.1")
     assert front.asked[0]["ask"].delta == 0
+
+
+async def test_a_question_asks_in_epsilon_in_rho_or_by_an_error(front):
+    for body, ask in (
+        ({"rho": "0.001"}, RhoAsk(Fraction(1, 1000), Fraction(0))),
+        ({"rho": "1e-3", "delta": "1e-9"}, RhoAsk(Fraction(1, 1000), Fraction(1, 10**9))),
+        ({"error": 500}, ErrorAsk(ErrorBar(Fraction(500)), Fraction(0))),
+        (
+            {"error": "0.5 over 2000 rows"},
+            ErrorAsk(ErrorBar(Fraction(1, 2), Fraction(2000)), Fraction(0)),
+        ),
+        ({"error": "5% of 20000"}, ErrorAsk(ErrorBar(Fraction(1000)), Fraction(0))),
+        ({}, EpsilonAsk(Fraction(1, 10), Fraction(0))),
+    ):
+        await front.query(**body)
+        assert front.asked[-1]["ask"] == ask, body
+    written = b'{"sql": "SELECT 1", "error": 0.50}'
+    await send(front, written)
+    assert front.asked[-1]["ask"].error == ErrorBar(Fraction(1, 2))
+
+
+async def test_a_question_asks_in_one_way_only(front):
+    for body in ({"epsilon": 1, "rho": 1}, {"rho": 1, "error": 5}, {"error": 5, "epsilon": 1}):
+        reply = await front.query(**body)
+        assert (reply.status_code, reply.json()["sqlstate"]) == (400, "22023"), body
+        assert "in one way" in reply.json()["message"]
+    wrong: tuple[object, ...] = (True, [], "", "0", "-5", "5%")
+    for error in wrong:
+        reply = await front.query(error=error)
+        assert (reply.status_code, reply.json()["sqlstate"]) == (400, "22023"), error
+    assert front.asked == []
 
 
 async def test_what_is_not_a_loss_is_refused(front):

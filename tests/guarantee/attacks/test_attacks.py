@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask
+from analyzer.asks import ask_of
 from analyzer.plan import PrivatePlan, QueryOptions
 from mechanisms.calibration import Noise
 from server import releases
@@ -268,10 +268,12 @@ def plan_of(text: Text) -> PrivatePlan:
 
 
 def _planned(text: Text) -> PrivatePlan:
-    default, asked = CATALOG.default_ask, text.ask
-    ask = Ask(
-        Fraction(str(asked.get("epsilon", default.epsilon))),
-        Fraction(str(asked.get("delta", default.delta))),
+    asked = text.ask
+    epsilon, delta = (asked.get(name) for name in ("epsilon", "delta"))
+    ask = ask_of(
+        CATALOG.default_ask,
+        epsilon=None if epsilon is None else Fraction(str(epsilon)),
+        delta=None if delta is None else Fraction(str(delta)),
     )
     parameters = [Decimal(str(p)) if isinstance(p, float) else p for p in text.parameters]
     rows, groups = (asked.get(f"max_{name}_contributed") for name in ("rows", "groups"))

@@ -13,7 +13,7 @@ import opendp.mod
 import pytest
 
 from analyzer.analyze import analyze
-from analyzer.catalog import Ask
+from analyzer.asks import EpsilonAsk
 from mechanisms import noise, thresholds
 from mechanisms.calibration import NoiseKind
 from server.releases import publish
@@ -88,11 +88,12 @@ def test_equal_questions_draw_anew(world: World) -> None:
 
 def test_no_noise_is_narrower_than_the_policy_allows() -> None:
     """Nor than the largest loss of a release buys: then one person's part would stand out."""
+    assert CATALOG.most.epsilon is not None
     for text in asked(answered=True):
         for draw in plan_of(text).draws:
             assert draw.noise.scale >= CATALOG.min_error_scale, text.name
             if draw.noise.kind is NoiseKind.LAPLACE:
-                least = draw.sensitivity.l1 / CATALOG.max_ask.epsilon
+                least = draw.sensitivity.l1 / CATALOG.most.epsilon
                 assert draw.noise.scale >= least, text.name
 
 
@@ -121,7 +122,7 @@ def test_every_cell_has_noise_of_its_own(world: World) -> None:
 )
 def test_the_threshold_is_that_of_the_noise_that_is_drawn(sql: str, epsilon: str) -> None:
     """By adding up the law itself: that any of a person's own groups is shown has at most delta."""
-    ask = Ask(Fraction(epsilon), Fraction(1, 10**7))
+    ask = EpsilonAsk(Fraction(epsilon), Fraction(1, 10**7))
     plan = analyze(sql, CATALOG, ask=ask)
     assert plan.selection is not None
     assert plan.threshold is not None
