@@ -62,7 +62,7 @@ def exact_statement(
     order = [*(["part", "bucket"] if len(texts) > 1 else []), *names]
     if order:
         text += f"\nORDER BY {', '.join(order)}"
-    return Statement(text, tuple(printer.parameters)), tuple(parts)
+    return printer.statement(text), tuple(parts)
 
 
 def _first_cells(measures: Sequence[Measure]) -> list[int]:

@@ -60,7 +60,7 @@ def finish_statement(
         changed = expression != last.outputs[i][1]
         moved[i] = (f"m{more.index(expression)}" if changed else f"o{i}", step)
     tables = ",\n".join([*printer.texts, *_bars(end, last, moved, crossed=crossed)])
-    return Statement(f"WITH {tables}\n{_answer(last)}", tuple(printer.parameters))
+    return printer.statement(f"WITH {tables}\n{_answer(last)}")
 
 
 def _unrounded(expression: Expr, stages: Sequence[Stage]) -> tuple[Expr, Fraction]:

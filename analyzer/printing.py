@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.catalog import Scalar, Table
+from analyzer.canonical import alias_mark, in_order, numbered, operands, value_mark
+from analyzer.catalog import Table
 from analyzer.expressions import Aggregate, Constant, Exists, Expr, Ref, Within
 from analyzer.functions import render
 from analyzer.functions.base import as_type
 from analyzer.functions.comparison import same_storage
 from analyzer.own_aggregates import group_form, plain
 from analyzer.own_aggregates import render as render_own
-from analyzer.plan import Parameter
+from analyzer.plan import Parameter, Statement
 from analyzer.relation import Derived, Grouped, Join, Relation, Scan, Union
 from analyzer.types import Type
 
@@ -26,21 +27,26 @@ def quoted(name: str) -> str:
 
 
 class Printer:
-    """Prints expressions and relations; collects the parameters in order of first use."""
+    """Prints expressions and relations as texts with marks, which :meth:`statement` numbers."""
 
     def __init__(self, catalog_tables: dict[str, Table], first_parameter: int = 1) -> None:
         self.tables = catalog_tables
-        self.first = first_parameter
-        self.parameters: list[Parameter] = []
+        self._first = first_parameter
+        self._marks: dict[str, Parameter] = {}
 
-    def parameter(self, value: Scalar | object | None, type_name: str) -> str:
-        self.parameters.append(value)  # type: ignore[arg-type]
-        return f"CAST(${self.first + len(self.parameters) - 1} AS {type_name})"
+    def statement(self, text: str) -> Statement:
+        """A whole text, with its parameters numbered."""
+        return numbered(text, self._marks, self._first)
+
+    def parameter(self, value: Parameter, type_name: str) -> str:
+        mark = value_mark(value)
+        self._marks[mark] = value
+        return f"CAST({mark} AS {type_name})"
 
     def expression(self, expression: Expr) -> str:
         """The expression in its ``facts.stored`` type."""
         if isinstance(expression, Ref):
-            return f"{expression.alias}.{quoted(expression.name)}"
+            return f"{alias_mark(expression.alias)}.{quoted(expression.name)}"
         if isinstance(expression, Constant):
             return self.parameter(expression.value, expression.facts.stored.value)
         if isinstance(expression, Exists):
@@ -51,19 +57,22 @@ class Printer:
             value, column = same_storage(sides, [self.expression(e) for e in sides])
             return f"({value} IN (SELECT {column} FROM {self.relation(expression.source)}))"
         assert not isinstance(expression, Aggregate), "aggregates are planned before printing"
-        return render(expression, [self.expression(arg) for arg in expression.args])
+        args = operands(expression)
+        call, texts = in_order(expression, args, [self.expression(arg) for arg in args])
+        same = len(texts) == 1 < len(args)  # a condition that is said twice
+        return texts[0] if same else render(call, texts)
 
     def relation(self, relation: Relation) -> str:
         """The relation as an item of FROM."""
         if isinstance(relation, Scan):
             return self._scan(relation)
         if isinstance(relation, Derived):
-            return f"({self._select(relation)}) AS {relation.alias}"
+            return f"({self._select(relation)}) AS {alias_mark(relation.alias)}"
         if isinstance(relation, Grouped):
-            return f"({self._own_groups(relation)}) AS {relation.alias}"
+            return f"({self._own_groups(relation)}) AS {alias_mark(relation.alias)}"
         if isinstance(relation, Union):
             arms = [self._select(arm, relation.stored) for arm in relation.arms]
-            return f"({' UNION ALL '.join(arms)}) AS {relation.alias}"
+            return f"({' UNION ALL '.join(arms)}) AS {alias_mark(relation.alias)}"
         assert isinstance(relation, Join)
         left, right = self.relation(relation.left), self.relation(relation.right)
         if relation.on is None:
@@ -92,7 +101,7 @@ class Printer:
         """Rows of one unit, and of no other, in each group: the owner is always grouped by."""
         columns, by = [], []
         if grouped.source.owner is not None:
-            owner = f"{grouped.source.alias}.owner"
+            owner = f"{alias_mark(grouped.source.alias)}.owner"
             columns.append(f"{owner} AS owner")
             by.append(owner)
         for i, key in enumerate(grouped.keys):
@@ -112,7 +121,7 @@ class Printer:
         """A table; where the owner is further down the path, joined along it."""
         table = scan.table
         if len(table.path) < 2:
-            return f"{relation_name(table)} AS {scan.alias}"
+            return f"{relation_name(table)} AS {alias_mark(scan.alias)}"
         columns = [f"p0.{quoted(name)}" for name in table.columns]
         source, at = f"{relation_name(table)} AS p0", "p0"
         for step, hop in enumerate(table.path[:-1], start=1):
@@ -120,7 +129,7 @@ class Printer:
             on = f"({at}.{quoted(hop.column)} = p{step}.{quoted(hop.key)})"
             source, at = f"({source} JOIN {parent} AS p{step} ON {on})", f"p{step}"
         columns.append(f"{at}.{quoted(table.path[-1].column)} AS owner")
-        return f"(SELECT {', '.join(columns)} FROM {source}) AS {scan.alias}"
+        return f"(SELECT {', '.join(columns)} FROM {source}) AS {alias_mark(scan.alias)}"
 
 
 def relation_name(table: Table) -> str:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg.types.string import TextLoader
 
 from analyzer.expressions import Expr, Interval
+from analyzer.plan import SelectionKey, Statement
 from analyzer.printing import Printer
 from analyzer.types import Type
 from server.engines.postgres import _as_text
@@ -143,12 +144,18 @@ def connect(uri: str) -> psycopg.Connection:
     return connection
 
 
+def values_of(statement: Statement) -> list[str | None]:
+    """The parameters of a statement that needs no secret, as they travel."""
+    return [_as_text(p) for p in statement.parameters if not isinstance(p, SelectionKey)]
+
+
 def run(connection: psycopg.Connection, batch: Sequence[Expr]) -> list[Outcome | str]:
     """Each expression over the rows of ``edge``; one that fails gives PostgreSQL's words."""
     printer = Printer({})
     try:
-        sql = f"SELECT {', '.join(printer.expression(e) for e in batch)} FROM edge AS t0 ORDER BY ctid"
-        cursor = connection.execute(sql.encode(), [_as_text(p) for p in printer.parameters])  # type: ignore[arg-type]
+        listed = ", ".join(printer.expression(e) for e in batch)
+        whole = printer.statement(f"SELECT {listed} FROM edge AS t0 ORDER BY ctid")
+        cursor = connection.execute(whole.sql.encode(), values_of(whole))
     except psycopg.Error as error:
         if len(batch) == 1:
             return [f"{error.sqlstate} {str(error)[:200]}"]

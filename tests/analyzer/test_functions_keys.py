@@ -30,7 +30,7 @@ from analyzer.scope import Entry, Scope
 from analyzer.types import Type
 from server.engines.postgres import _as_text
 from server.policy import parse_policy
-from tests.analyzer.live import connect
+from tests.analyzer.live import connect, values_of
 
 POLICY = """
 dataset = "steps"
@@ -168,8 +168,8 @@ def bound(written: str) -> Expr:
 
 
 def _run(connection: psycopg.Connection, text: str, printer: Printer) -> list[object]:
-    parameters = [_as_text(p) for p in printer.parameters]  # type: ignore[arg-type]
-    return [row[0] for row in connection.execute(text.encode(), parameters)]
+    whole = printer.statement(text)
+    return [row[0] for row in connection.execute(whole.sql.encode(), values_of(whole))]
 
 
 def shown(connection: psycopg.Connection, key: Expr) -> set[object]:

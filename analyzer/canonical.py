@@ -1,0 +1,123 @@
+"""One text for all expressions that mean the same, as far as order and notation go.
+
+Printed expressions hold their parameters and aliases as marks with the value or the name in them,
+so that texts can be compared and put in order before anything is numbered. Operands of commutative
+operations, conditions of AND and OR, and the sides of comparisons are printed in the order of their
+texts; numbers in comparisons without the zeros that make no difference to them. Marks are numbered
+last, in order of appearance: equal texts have equal numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from analyzer.expressions import Call, Constant, Expr
+from analyzer.functions.base import constant
+from analyzer.plan import Parameter, Statement
+
+_ALIAS, _VALUE = "\x01", "\x02"
+_MARK = re.compile(f"{_ALIAS}([^{_ALIAS}]*){_ALIAS}|{_VALUE}([^{_VALUE}]*){_VALUE}")
+_DEFINED = re.compile(f" AS {_ALIAS}([^{_ALIAS}]*){_ALIAS}")
+_OURS = re.compile(r"t[0-9]+")
+_TURNED = {
+    "=": "=",
+    "<>": "<>",
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+    "IS DISTINCT FROM": "IS DISTINCT FROM",
+    "IS NOT DISTINCT FROM": "IS NOT DISTINCT FROM",
+}
+"""Comparisons, and what they are with their sides exchanged."""
+_COMMUTATIVE = frozenset({"+", "*"})
+
+
+def alias_mark(alias: str) -> str:
+    """What stands for an alias of the binder's; its numbers follow the order of the text."""
+    return f"{_ALIAS}t{alias[1:]:0>4}{_ALIAS}" if _OURS.fullmatch(alias) else alias
+
+
+def value_mark(value: Parameter) -> str:
+    """What stands for a parameter. Two values have one mark only if they are the same."""
+    # In ASCII there is no control character, so no value can look like a mark, or like its end.
+    return f"{_VALUE}{value!a}{_VALUE}"
+
+
+def numbered(text: str, values: Mapping[str, Parameter], first: int) -> Statement:
+    """The statement, its marks numbered in order of appearance.
+
+    Args:
+        text: with marks.
+        values: of all parameters, by their marks.
+        first: the number of the first parameter.
+    """
+    names: dict[str, str] = {}
+    parameters: list[Parameter] = []
+
+    def number(found: re.Match[str]) -> str:
+        if found[2] is None:
+            return names.setdefault(found[1], f"t{len(names)}")
+        parameters.append(values[found[0]])
+        return f"${first + len(parameters) - 1}"
+
+    return Statement(_MARK.sub(number, text), tuple(parameters))
+
+
+def order(text: str) -> str:
+    """What printed texts are put in order by: aliases that a text defines do not count."""
+    own = set(_DEFINED.findall(text))
+    if not own:
+        return text
+    names: dict[str, str] = {}
+
+    def local(found: re.Match[str]) -> str:
+        if found[1] not in own:
+            return found[0]
+        return names.setdefault(found[1], f"{_ALIAS}{len(names)}{_ALIAS}")
+
+    return _MARK.sub(local, text)
+
+
+def operands(call: Call) -> Sequence[Expr]:
+    """The arguments to print: for AND and OR all that stand in a chain of them, and in comparisons
+    plain numbers."""
+    if call.function in ("and", "or"):
+        return _chain(call.function, call)
+    if call.function in _TURNED:
+        return [_plain(arg) for arg in call.args]
+    return call.args
+
+
+def _chain(function: str, expression: Expr) -> list[Expr]:
+    if isinstance(expression, Call) and expression.function == function:
+        return [one for arg in expression.args for one in _chain(function, arg)]
+    return [expression]
+
+
+def _plain(expression: Expr) -> Expr:
+    """A decimal as the shortest number that is equal to it."""
+    value = expression.value if isinstance(expression, Constant) else None
+    if not isinstance(value, Decimal):
+        return expression
+    if value == value.to_integral_value() and abs(value) < 2**63:
+        return constant(int(value))
+    return constant(value.normalize(), expression.type)
+
+
+def in_order(call: Call, args: Sequence[Expr], texts: Sequence[str]) -> tuple[Call, Sequence[str]]:
+    """The call with its operands, and their texts, in the one order that they are printed in."""
+    if call.function in ("and", "or"):
+        return call, sorted(set(texts), key=order)
+    turned = _TURNED.get(call.function)
+    if turned is None:
+        numbers = call.function in _COMMUTATIVE and all(arg.type.is_number for arg in args)
+        if not numbers:
+            return call, texts
+        turned = call.function
+    if order(texts[1]) < order(texts[0]):
+        return replace(call, function=turned, args=tuple(args[::-1])), texts[::-1]
+    return replace(call, args=tuple(args)), texts
