@@ -23,7 +23,7 @@ from analyzer import agreement_postgres, agreement_sqlglot
 from analyzer.agreement_postgres import Fields
 from analyzer.agreement_words import Form
 from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, Unsupported
-from analyzer.syntax import position_of
+from analyzer.syntax import Tree, position_of
 
 _CLAUSES = {
     1: ("SELECT DISTINCT", "distinct"),
@@ -71,7 +71,7 @@ def read_statement(sql: str) -> Fields:
     return statement
 
 
-def check_agreement(sql: str, statement: Fields, tree: exp.Select) -> None:
+def check_agreement(sql: str, statement: Fields, tree: Tree) -> None:
     """Pass where both trees of ``sql`` mean the same.
 
     Raises:
@@ -119,10 +119,10 @@ def _in_characters(sql: str, position: int | None) -> int | None:
     return len(sql.encode()[: position - 1].decode(errors="ignore")) + 1
 
 
-def _differ(tree: exp.Select, ours: Form, theirs: Form) -> SyntaxRefused:
+def _differ(tree: Tree, ours: Form, theirs: Form) -> SyntaxRefused:
     """The refusal, with the first clause in which the forms differ."""
     where, node = "it", None
-    if theirs[0] == "select":
+    if ours[0] == theirs[0] == "select":
         place = next(
             i for i, pair in enumerate(zip(ours, theirs, strict=True)) if len(set(pair)) > 1
         )

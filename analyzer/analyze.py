@@ -7,53 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 
 from accountant.losses import ZERO
 from analyzer.asks import Ask, EpsilonAsk, RhoAsk
 from analyzer.bind import bind
+from analyzer.blocks import Measured, block_of, cells_of, draws_of, measured, values_of
 from analyzer.catalog import Catalog, Scalar
-from analyzer.describe import describe
-from analyzer.emit import exact_statement
-from analyzer.expressions import Aggregate, Expr, walk
-from analyzer.finish import Cells, finish_statement
+from analyzer.expressions import Aggregate, Expr
+from analyzer.finish import finish_statement
 from analyzer.goals import goal_of, weights_of
-from analyzer.keys import Keys, bounds_of, keys_of
 from analyzer.lexical import TextLimits
-from analyzer.measures import (
-    Axis,
-    Bounds,
-    Count,
-    Distinct,
-    Histogram,
-    Measure,
-    People,
-    Shares,
-    Sum,
-    axes,
-    decimal,
-    measures_of,
-    people,
-)
-from analyzer.noisy_values import quantile, value_of
+from analyzer.measures import decimal
+from analyzer.notices import notices
 from analyzer.parse import parse_as
-from analyzer.plan import Draw, OutputColumn, PrivatePlan, Quantile, QueryOptions, Statement
+from analyzer.plan import Block, OutputColumn, PrivatePlan, QueryOptions, Statement
 from analyzer.refusals import BadArgument, PrivateKeys, WrongType
 from analyzer.relation import Query
-from analyzer.stages import Stage, aggregates_of, expressions
+from analyzer.stages import Stage, aggregates_in, aggregates_of
 from analyzer.types import Type
-from mechanisms.calibration import (
-    Calibration,
-    CannotCalibrate,
-    Cap,
-    KeySelection,
-    Terms,
-    calibrate,
-    error_bar,
-)
+from mechanisms.calibration import Calibration, CannotCalibrate, Cap, KeySelection, Terms, calibrate
 
 
 def analyze(
@@ -81,19 +58,12 @@ def analyze(
     ask, options = ask or catalog.default_ask, options or QueryOptions()
     _check(ask, catalog, options)
     query = parse_as(sql, lambda tree: bind(tree, catalog, parameters), limits)
-    keys = keys_of(query, catalog)
-    bounds = bounds_of(query, keys, catalog, options)
-    of = {aggregate: measures_of(aggregate, bounds) for aggregate in _aggregates(query)}
-    # Equal measures get one draw: asking twice in one query costs nothing and tells nothing.
-    measures = list(dict.fromkeys(m for several in of.values() for m in several))
-    selection: int | None = None
-    if not keys.public:
-        units = people(None, bounds)
-        measures = list(dict.fromkeys([*measures, units]))
-        selection = measures.index(units)
-    calibration = _calibrate(measures, of, bounds, selection, ask, catalog)
-    draws = _draws(measures, calibration)
-    return _plan(query, keys, bounds, of, measures, draws, calibration, selection, catalog, options)
+    aggregates = aggregates_in(query.stages)
+    blocks = [
+        measured(one, [a for a in aggregates if a.block == number], catalog, options)
+        for number, one in enumerate(query.aggregations)
+    ]
+    return _plan(query, blocks, _calibrate(blocks, ask, catalog), catalog, options)
 
 
 def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
@@ -117,23 +87,18 @@ def _check_range(name: str, asked: Fraction, most: Fraction | None) -> None:
         raise BadArgument(f"{name} is out of range.", detail=f"It has to be greater than 0{limit}.")
 
 
-def _aggregates(query: Query) -> list[Aggregate]:
-    found = [e for stage in query.stages for one in expressions(stage) for e in walk(one)]
-    return list(dict.fromkeys(e for e in found if isinstance(e, Aggregate)))
-
-
-def _calibrate(
-    measures: Sequence[Measure],
-    of: Mapping[Aggregate, Sequence[Measure]],
-    bounds: Bounds,
-    selection: int | None,
-    ask: Ask,
-    catalog: Catalog,
-) -> Calibration:
+def _calibrate(blocks: Sequence[Measured], ask: Ask, catalog: Catalog) -> Calibration:
+    """The noise of all draws of all blocks together, and the thresholds in order of the blocks."""
+    measures = [m for block in blocks for m in block.measures]
     if not measures:
         # Public keys alone: nothing of the data leaves.
         return Calibration((), (), (), ZERO)
-    if selection is not None and ask.delta == 0:
+    selections, first = [], 0
+    for block in blocks:
+        if block.selection is not None:
+            selections.append(KeySelection(first + block.selection, block.bounds.max_groups))
+        first += len(block.measures)
+    if selections and ask.delta == 0:
         raise PrivateKeys(
             "The group keys are not public, and showing them needs a delta.",
             hint="Ask with a delta such as 1e-9, or group by columns whose values are declared.",
@@ -141,11 +106,11 @@ def _calibrate(
     try:
         return _calibrated(
             tuple(m.sensitivity for m in measures),
-            goal_of(ask, measures, of),
+            goal_of(ask, blocks),
             delta=ask.delta,
             terms=_terms(catalog),
-            weights=weights_of(measures, of),
-            keys=() if selection is None else (KeySelection(selection, bounds.max_groups),),
+            weights=weights_of(blocks),
+            keys=tuple(selections),
         )
     except CannotCalibrate as error:
         raise BadArgument(
@@ -158,95 +123,42 @@ def _terms(catalog: Catalog) -> Terms:
     return Terms(Cap(own.epsilon, own.delta), most.epsilon, most.rho, catalog.min_error_scale)
 
 
-def _draws(measures: Sequence[Measure], calibration: Calibration) -> tuple[Draw, ...]:
-    draws, first = [], 0
-    for one, noise in zip(measures, calibration.noises, strict=True):
-        cells = tuple(range(first, first + one.cells))
-        draws.append(Draw(_label(one), cells, one.sensitivity, noise, one.tick, error_bar(noise)))
-        first += one.cells
-    return tuple(draws)
-
-
-def _label(one: Measure) -> str:
-    inside = ", ".join(describe(a) for a in one.arguments) or "*"
-    match one:
-        case Count():
-            return f"count({inside})"
-        case People():
-            return "number of people" if one.argument is None else f"people with {inside}"
-        case Sum():
-            return f"sum({inside})"
-        case Histogram():
-            return f"histogram of {inside}"
-        case Distinct():
-            return f"count(distinct {inside})"
-        case Shares():
-            name = "squares" if one.squared else "mean" if len(one.axes) == 1 else "products"
-            return f"{name} of {inside}"
-
-
 def _plan(
     query: Query,
-    keys: Keys,
-    bounds: Bounds,
-    of: dict[Aggregate, tuple[Measure, ...]],
-    measures: Sequence[Measure],
-    draws: tuple[Draw, ...],
+    found: Sequence[Measured],
     calibration: Calibration,
-    selection: int | None,
     catalog: Catalog,
     options: QueryOptions,
 ) -> PrivatePlan:
-    index = {a: [measures.index(m) for m in several] for a, several in of.items()}
-    quantiles = list(
-        dict.fromkeys(_quantile(a, of[a], index[a]) for a in of if a.kind == "quantile")
+    noises, heights = iter(calibration.noises), iter(calibration.thresholds)
+    thresholds = [None if one.selection is None else next(heights) for one in found]
+    blocks = tuple(
+        block_of(one, list(islice(noises, len(one.measures))), threshold, catalog)
+        for one, threshold in zip(found, thresholds, strict=True)
     )
     values: dict[Expr, Expr] = {}
-    for aggregate, several in of.items():
-        if aggregate.kind == "quantile":
-            own = _quantile(aggregate, several, index[aggregate])
-            values[aggregate] = quantile(quantiles.index(own))
-        else:
-            first = [draws[i].cells[0] for i in index[aggregate]]
-            values[aggregate] = value_of(aggregate, several, first)
-    key_types = tuple(_key_type(key) for key in keys.expressions)
-    if len(keys.sets) > 1:
-        key_types = (*key_types, Type.INT4)
-    bars = {
-        cell: draw.error_bar
-        for one, draw in zip(measures, draws, strict=True)
-        if not isinstance(one, Histogram)
-        for cell in draw.cells
-    }
-    exact, parts = exact_statement(query, keys, bounds, measures, dict(catalog.tables))
+    draws: dict[Aggregate, list[int]] = {}
+    first = 0
+    for number, (one, block) in enumerate(zip(found, blocks, strict=True)):
+        values |= values_of(one, number, block)
+        draws |= {a: [first + i for i in draws_of(one, a)] for a in one.of}
+        first += len(block.draws)
     last, used = query.stages[-1], aggregates_of(query.stages)
     noisy = [bool(u) and e.type.is_number for (_, e), u in zip(last.outputs, used, strict=True)]
-    cells = Cells(bars, len(quantiles), _floored(measures, draws, options))
-    finish = finish_statement(query.stages, noisy, key_types, cells, values)
-    columns = tuple(_column(last, i, used[i], index) for i in range(len(used)))
+    cells = [cells_of(one, b, options) for one, b in zip(found, blocks, strict=True)]
+    finish = finish_statement(query.stages, noisy, cells, values)
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
         units=(catalog.unit.table,),
-        exact=exact,
-        parts=parts,
-        key_types=key_types,
-        public_keys=keys.public,
-        draws=draws,
-        selection=selection,
-        threshold=next(iter(calibration.thresholds), None),
-        quantiles=tuple(quantiles),
+        blocks=blocks,
         finish=finish,
-        columns=columns,
+        columns=tuple(_column(last, i, used[i], draws) for i in range(len(used))),
         events=calibration.events,
         loss=calibration.loss,
-        notices=(*_notices(keys, bounds, measures, calibration), *_cleaned(of, options)),
-        digest=_digest(catalog, exact, finish, calibration),
+        notices=notices(found, thresholds, options),
+        digest=_digest(catalog, blocks, finish, calibration),
     )
-
-
-def _key_type(key: Expr) -> Type:
-    return Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
 
 
 def _column(
@@ -262,79 +174,14 @@ def _column(
     return OutputColumn(name, type_, bool(draws) and companion is None, draws)
 
 
-def _notices(
-    keys: Keys, bounds: Bounds, measures: Sequence[Measure], calibration: Calibration
-) -> tuple[str, ...]:
-    found = []
-    if any(not isinstance(one, People) for one in measures) and not bounds.one_row:
-        found.append(
-            f"Each person counts with at most {bounds.max_rows} rows; more are weighted down."
-        )
-    if any(isinstance(one, People) for one in measures) and bounds.some_groups:
-        found.append(f"Each person counts in at most {bounds.max_groups} groups.")
-    if len(keys.sets) > 1:
-        found.append(f"The answer holds {len(keys.sets)} groupings, which share the loss.")
-    found += list(dict.fromkeys(_clamped(axis) for one in measures for axis in axes(one)))
-    if calibration.thresholds:
-        found.append(
-            "The group keys are not public: a group is shown when its noisy number of people"
-            f" reaches {calibration.thresholds[0]}."
-        )
-    elif any(not key.facts.total_domain for key in keys.expressions):
-        found.append("Groups are the declared values; rows with other values are left out.")
-    return tuple(found)
-
-
-def _floored(
-    measures: Sequence[Measure], draws: Sequence[Draw], options: QueryOptions
-) -> frozenset[int]:
-    """The cells that count something, where such are wanted without numbers below zero."""
-    counts = (Count, People, Distinct)
-    return frozenset(
-        cell
-        for one, draw in zip(measures, draws, strict=True)
-        if options.non_negative and isinstance(one, counts)
-        for cell in draw.cells
-    )
-
-
-def _cleaned(of: Mapping[Aggregate, Sequence[Measure]], options: QueryOptions) -> list[str]:
-    """What was done to noisy numbers so that they lie where such numbers can lie."""
-    found = []
-    if any(isinstance(one, Shares | Histogram) for several in of.values() for one in several):
-        found.append("Averages, quantiles and the like are kept where such numbers can lie.")
-    if options.non_negative and any(a.kind.startswith("count") for a in of):
-        found.append("Counts below zero are shown as zero.")
-    return found
-
-
-def _clamped(axis: Axis) -> str:
-    low, high = (decimal(bound * axis.tick) for bound in (axis.lower, axis.upper))
-    return f"Values of {describe(axis.argument)} are kept between {low:f} and {high:f}."
-
-
-def _quantile(aggregate: Aggregate, several: Sequence[Measure], index: Sequence[int]) -> Quantile:
-    """How the noisy histogram is read for an aggregate."""
-    (one,), (draw,) = several, index
-    assert isinstance(one, Histogram)
-    assert aggregate.fraction is not None
-    tick = one.axis.tick
-    return Quantile(
-        draw,
-        aggregate.fraction,
-        aggregate.continuous,
-        one.axis.lower * tick,
-        one.step * tick,
-        single=one.step == 1,
-        upper=one.axis.upper * tick,
-    )
-
-
-def _digest(catalog: Catalog, exact: Statement, finish: Statement, calibration: Calibration) -> str:
+def _digest(
+    catalog: Catalog, blocks: Sequence[Block], finish: Statement, calibration: Calibration
+) -> str:
     """What makes two questions the same: the SQL that runs, its parameters, the noise, the
     policy."""
-    parts: list[object] = [catalog.dataset, catalog.version, exact.sql, finish.sql]
-    parts += [repr(p) for p in (*exact.parameters, *finish.parameters)]
+    statements = [*(block.exact for block in blocks), finish]
+    parts: list[object] = [catalog.dataset, catalog.version]
+    parts += [[one.sql, *map(repr, one.parameters)] for one in statements]
     parts += [[n.kind.value, str(Fraction(n.scale))] for n in calibration.noises]
     parts.append(calibration.thresholds)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,9 +1,8 @@
-"""One SELECT to one :class:`~analyzer.relation.Query`: every name resolved, every type known."""
+"""A syntax tree to a :class:`~analyzer.relation.Query`: every name resolved, every type known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlglot import exp
 
@@ -19,35 +18,40 @@ from analyzer.bind_clauses import (
 )
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_groups import GroupBinder
-from analyzer.bind_outer import CLAUSES, Ctes, OuterBinder
+from analyzer.bind_noisy import Ctes
+from analyzer.bind_outer import CLAUSES, OuterBinder
 from analyzer.bind_sets import grouping_sets
-from analyzer.bind_windows import Calls
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions.base import coerce
 from analyzer.growth import check_growth
 from analyzer.ranges import limited
 from analyzer.refusals import PrivateKeys, RowsRefused, TooComplex, Unsupported, WrongGrouping
-from analyzer.relation import Query
+from analyzer.relation import Aggregation, Query
 from analyzer.scope import Scope
-from analyzer.stages import CELLS, Rows, Stage, expressions
-from analyzer.syntax import given, only, position_of
+from analyzer.stages import Rows, Stage, cells_of, expressions
+from analyzer.syntax import Tree, given, only, position_of
 from analyzer.types import Type
 
+MAX_BLOCKS = 16
+"""Aggregations of protected rows in one text; each has its share of the loss."""
 MAX_OPERATIONS = 20_000
 """Over all expressions of a query, with the columns of subqueries written out."""
 
 
-def bind(tree: exp.Select, catalog: Catalog, parameters: Sequence[Scalar | None] = ()) -> Query:
+def bind(tree: Tree, catalog: Catalog, parameters: Sequence[Scalar | None] = ()) -> Query:
     """The typed query that a syntax tree means over a catalog.
 
     Raises:
         Refusal: with the position of what is refused.
     """
     binder = _QueryBinder(catalog, parameters)
-    binder.select(tree, {}, top=True)
-    assert binder.query is not None, "the first stage reads protected rows"
-    query = replace(binder.query, stages=tuple(binder.stages))
+    binder.query(tree, {}, top=True)
+    if not binder.aggregations:
+        raise Unsupported(
+            "A query without FROM asks nothing of the data.", position=position_of(tree)
+        )
+    query = Query(tuple(binder.aggregations), tuple(binder.stages))
     if sum(expression.facts.size for expression in _expressions(query)) > MAX_OPERATIONS:
         raise TooComplex(
             f"The query makes more than {MAX_OPERATIONS} operations for a row.",
@@ -58,15 +62,11 @@ def bind(tree: exp.Select, catalog: Catalog, parameters: Sequence[Scalar | None]
 
 
 def _expressions(query: Query) -> list[Expr]:
-    where = [] if query.where is None else [query.where]
-    later = [e for stage in query.stages for e in expressions(stage)]
-    return [*query.keys, *where, *later]
+    rows = [e for one in query.aggregations for e in (*one.keys, one.where) if e is not None]
+    return [*rows, *(e for stage in query.stages for e in expressions(stage))]
 
 
 class _QueryBinder(OuterBinder):
-    query: Query | None = None
-    """What is private, once it is bound; without stages."""
-
     def private(self, tree: exp.Select, ctes: Ctes) -> Stage:
         only(tree, *CLAUSES)
         source, scope, where, owned = self.relations.source(tree, ctes)
@@ -82,17 +82,23 @@ class _QueryBinder(OuterBinder):
         nodes, sets = self._key_nodes(tree, items, scope)
         self._check_aggregates(tree, items, nodes, rows)
         keys = tuple(_key(rows, node) for node in nodes)
-        refs = [key_ref(i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
-        calls = Calls()
-        groups = GroupBinder(rows, keys, refs, sets, calls)
+        block = len(self.aggregations)
+        if block == MAX_BLOCKS:
+            raise TooComplex(
+                f"The query aggregates protected tables more than {MAX_BLOCKS} times.",
+                position=position_of(tree),
+            )
+        self.aggregations.append(Aggregation(source, owned, where, keys, sets))
+        refs = [key_ref(block, i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
+        calls = self.calls(self.relations.ctes_of(tree, ctes))
+        groups = GroupBinder(rows, keys, refs, sets, calls, block)
         with calls.no_windows("HAVING"):
             having = condition(tree.args.get("having"), groups, "HAVING")
         outputs = tuple((i.name, coerce(groups.bind(i.node), Type.TEXT)) for i in items)
         # Groups by all columns differ already.
         distinct = tree.args.get("distinct") is not None and tree.args.get("group") is not None
-        self.query = Query(source, owned, where, keys, (), sets)
         return Stage(
-            source=Rows(CELLS, None),
+            source=Rows(cells_of(block), None, block),
             where=having,
             groups=None,
             outputs=outputs,
@@ -144,11 +150,11 @@ class _QueryBinder(OuterBinder):
         )
 
 
-def key_ref(index: int, key: Expr, *, nullable: bool = False) -> Ref:
-    """A group key as a column of the noisy rows, where numbers are exact numerics."""
+def key_ref(block: int, index: int, key: Expr, *, nullable: bool = False) -> Ref:
+    """A group key as a column of the block's noisy rows, where numbers are exact numerics."""
     stored = Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
     facts = Facts(stored, limited(key.facts.physical), key.facts.declared, per_unit=True)
-    return Ref("noisy", f"k{index}", key.type, key.nullable or nullable, facts)
+    return Ref(cells_of(block), f"k{index}", key.type, key.nullable or nullable, facts)
 
 
 def _key(rows: ExpressionBinder, node: exp.Expression) -> Expr:

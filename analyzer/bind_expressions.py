@@ -166,7 +166,7 @@ class ExpressionBinder:
             "A subquery cannot stand inside this expression.",
             detail="Its answer would be about everybody's rows at once, without noise.",
             hint="Write EXISTS or IN over the same person's rows, join the tables on the privacy"
-            " unit, or ask the inner question first.",
+            " unit, or ask the inner question first and send its answer as a parameter.",
         )
 
     # One method for each syntax node that is more than a name and arguments.

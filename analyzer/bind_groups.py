@@ -16,7 +16,8 @@ from analyzer.functions.base import coerce, constant
 from analyzer.ranges import NOISY
 from analyzer.refusals import BadArgument, NoMechanism, RowsRefused, WrongGrouping, WrongType
 from analyzer.scope import Subqueries
-from analyzer.syntax import only
+from analyzer.stages import cells_of
+from analyzer.syntax import only, scalars
 from analyzer.types import Type
 
 _ONE: dict[type[exp.Expression], tuple[str, str]] = {
@@ -55,23 +56,28 @@ class GroupBinder(ExpressionBinder):
         key_refs: Sequence[Expr],
         sets: Sequence[int],
         calls: Calls,
+        block: int = 0,
     ) -> None:
-        """``sets``: the grouping sets by their GROUPING numbers. ``calls`` collects windows."""
+        """``sets``: the grouping sets by their GROUPING numbers. ``calls`` collects windows.
+        ``block``: the number of the aggregation whose groups they are."""
         super().__init__(rows.scope, rows.parameters, "this place")
         self.rows = rows
         self.keys = keys
         self.key_refs = key_refs
         self.sets = sets
         self.calls = calls
+        self.block = block
 
     def _bind(self, node: exp.Expression) -> Expr:
         if isinstance(node, exp.Window):
             return self.calls.window(self, node)
+        if isinstance(node, exp.Subquery):
+            return self.calls.scalar(node)
         refuse_companion(node)
         return super()._bind(node)
 
     def bind(self, node: exp.Expression) -> Expr:
-        if self.keys and not isinstance(node, exp.Literal) and not _has_aggregate(node):
+        if self.keys and not isinstance(node, exp.Literal) and not _over_groups(node):
             row = self.rows.bind(node)
             if row in self.keys:
                 return self.key_refs[self.keys.index(row)]
@@ -110,6 +116,21 @@ class GroupBinder(ExpressionBinder):
             return self._two(node, condition)
         return self.unknown(node)
 
+    def _made(
+        self,
+        kind: str,
+        arguments: tuple[Expr, ...],
+        type_: Type,
+        name: str,
+        fraction: Fraction | None = None,
+        *,
+        continuous: bool = False,
+    ) -> Aggregate:
+        # Noisy values are computed as exact numerics; integer cells keep them inside this range.
+        size = 1 + sum(argument.facts.size for argument in arguments)
+        facts = Facts(Type.NUMERIC, NOISY, size=size)
+        return Aggregate(kind, arguments, type_, facts, name, fraction, continuous, self.block)
+
     def _rows(self, place: str) -> ExpressionBinder:
         return ExpressionBinder(self.rows.scope, self.parameters, place)
 
@@ -141,8 +162,8 @@ class GroupBinder(ExpressionBinder):
             result = Type.INT8
         if kind == "quantile":
             fraction = Fraction(0 if name == "min" else 1)
-            return _aggregate(kind, (argument,), argument.type, name, fraction)
-        return _aggregate(kind, (argument,), result, name)
+            return self._made(kind, (argument,), argument.type, name, fraction)
+        return self._made(kind, (argument,), result, name)
 
     def _two(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this", "expression")
@@ -153,7 +174,7 @@ class GroupBinder(ExpressionBinder):
             _where(build("is not null", [other]) if other.nullable else None, one)
             for one, other in ((y, x), (x, y))
         ]
-        return _aggregate(name, tuple(both), Type.FLOAT8, name)
+        return self._made(name, tuple(both), Type.FLOAT8, name)
 
     def _count(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this", "big_int")
@@ -167,17 +188,17 @@ class GroupBinder(ExpressionBinder):
             inner = inner.expressions[0]
         if isinstance(inner, exp.Star):
             argument = None if condition is None else _where(condition, constant(1))
-            return _aggregate("count", () if argument is None else (argument,), Type.INT8, "count")
+            return self._made("count", () if argument is None else (argument,), Type.INT8, "count")
         subject = coerce(self._rows("the argument of an aggregate").bind(inner), Type.TEXT)
         argument = _where(condition, subject)
         counted = (argument,) if argument.nullable else ()
         if not distinct:
-            return _aggregate("count", counted, Type.INT8, "count")
+            return self._made("count", counted, Type.INT8, "count")
         if subject.facts.owner:
-            return _aggregate("count_units", counted, Type.INT8, "count")
+            return self._made("count_units", counted, Type.INT8, "count")
         if subject.facts.holds_owner:
             raise RowsRefused("Values made of the privacy unit's key cannot be counted.")
-        return _aggregate("count_distinct", (argument,), Type.INT8, "count")
+        return self._made("count_distinct", (argument,), Type.INT8, "count")
 
     def _percentile(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this", "expression")
@@ -204,7 +225,7 @@ class GroupBinder(ExpressionBinder):
         if ordered.args.get("desc"):
             share = 1 - share
         result = Type.FLOAT8 if continuous else argument.type
-        return _aggregate("quantile", (argument,), result, name, share, continuous=continuous)
+        return self._made("quantile", (argument,), result, name, share, continuous=continuous)
 
     def _grouping(self, node: exp.Expression, condition: Expr | None) -> Expr:
         """GROUPING(a, b): which keys the grouping set leaves out, the last in the lowest bit."""
@@ -219,7 +240,7 @@ class GroupBinder(ExpressionBinder):
             places.append(len(self.keys) - 1 - self.keys.index(row))
         if len(self.sets) == 1:
             return constant(0)
-        number = grouping_ref(len(self.keys))
+        number = grouping_ref(self.block, len(self.keys))
         branches: list[Expr] = []
         for one in self.sets:
             bits = sum(((one >> place) & 1) << i for i, place in enumerate(reversed(places)))
@@ -227,9 +248,9 @@ class GroupBinder(ExpressionBinder):
         return build("case", [*branches, constant(0)])
 
 
-def grouping_ref(keys: int) -> Ref:
+def grouping_ref(block: int, keys: int) -> Ref:
     """The number of a noisy row's grouping set, in the column after the keys."""
-    return Ref("noisy", f"k{keys}", Type.INT4, False, Facts(Type.INT4))
+    return Ref(cells_of(block), f"k{keys}", Type.INT4, False, Facts(Type.INT4))
 
 
 def _where(condition: Expr | None, value: Expr) -> Expr:
@@ -239,20 +260,8 @@ def _where(condition: Expr | None, value: Expr) -> Expr:
     return build("case", [condition, value, constant(None, untyped=True)])
 
 
-def _aggregate(
-    kind: str,
-    arguments: tuple[Expr, ...],
-    type_: Type,
-    name: str,
-    fraction: Fraction | None = None,
-    *,
-    continuous: bool = False,
-) -> Aggregate:
-    # Noisy values are computed as exact numerics; integer cells keep them inside this range.
-    size = 1 + sum(argument.facts.size for argument in arguments)
-    facts = Facts(Type.NUMERIC, NOISY, size=size)
-    return Aggregate(kind, arguments, type_, facts, name, fraction, continuous)
-
-
-def _has_aggregate(node: exp.Expression) -> bool:
-    return node.find(exp.AggFunc, exp.Filter, exp.Window, *AGGREGATES) is not None
+def _over_groups(node: exp.Expression) -> bool:
+    """Whether a part of the expression has a value for groups only."""
+    if node.find(exp.AggFunc, exp.Filter, exp.Window, *AGGREGATES) is not None:
+        return True
+    return next(scalars(node), None) is not None

@@ -1,14 +1,9 @@
-"""SELECTs over noisy results: whatever stands around the one aggregation of protected rows.
-
-A SELECT that aggregates protected rows is *private*: its answer is noisy, and the rest of the query
-reads that answer only. A subquery that groups by the privacy unit's key is not: its rows are still
-one person's each, and ``analyzer.bind_relations`` builds them.
-"""
+"""Queries over noisy results: whatever stands around the aggregations of protected rows."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -18,21 +13,21 @@ from analyzer.bind_clauses import (
     aggregates,
     condition,
     count_of,
-    is_star,
     items_of,
     key_node,
     sort_keys,
 )
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_groups import GroupBinder
+from analyzer.bind_noisy import Ctes, NoisyFinder, bare, expanded, subquery_of
 from analyzer.bind_relations import RelationBinder
+from analyzer.bind_stacked import stacked
 from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce
 from analyzer.refusals import (
-    Refusal,
     SyntaxRefused,
     TooComplex,
     UnboundedInfluence,
@@ -40,12 +35,12 @@ from analyzer.refusals import (
     WrongGrouping,
     WrongType,
 )
+from analyzer.relation import Aggregation
 from analyzer.scope import Entry, Scope, name_of
-from analyzer.stages import KEYS, Groups, Paired, Rows, Source, Stage
-from analyzer.syntax import only, position_of
+from analyzer.stages import KEYS, SCALARS, Groups, OneRow, Paired, Rows, Source, Stage
+from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
 
-Ctes = Mapping[str, tuple[exp.Expression, "Ctes"]]
 CLAUSES = (
     "with_", "expressions", "from_", "joins", "where", "group", "having", "order", "limit",
     "offset", "distinct",
@@ -56,30 +51,39 @@ _JOINS = {"": "JOIN", "LEFT": "LEFT JOIN", "RIGHT": "LEFT JOIN"}
 
 
 class OuterBinder(ABC):
-    """Binds a SELECT into stages; what is private is left to :meth:`private`."""
+    """Binds a query into stages; what is private is left to :meth:`private`."""
 
     def __init__(self, catalog: Catalog, parameters: Sequence[Scalar | None]) -> None:
         self.catalog = catalog
         self.parameters = parameters
         self.relations = RelationBinder(catalog, parameters)
+        self.aggregations: list[Aggregation] = []
         self.stages: list[Stage] = []
+        self._noisy = NoisyFinder(catalog, parameters)
         self._reads = 0
         self._built: dict[int, int] = {}
-        self._noisy: dict[int, bool] = {}
 
     @abstractmethod
     def private(self, tree: exp.Select, ctes: Ctes) -> Stage:
         """The stage of a SELECT over protected rows."""
 
-    def select(self, tree: exp.Select, ctes: Ctes, *, top: bool = False) -> int:
-        """Adds the stages of a SELECT; the number of its own."""
+    def query(self, tree: exp.Expression, ctes: Ctes, *, top: bool = False) -> int:
+        """Adds the stages of a query; the number of its own.
+
+        Args:
+            tree: SELECT or UNION, maybe in parentheses.
+            ctes: the common table expressions around it.
+            top: whether it is the whole text.
+        """
+        tree = bare(tree)
         if id(tree) in self._built:
             return self._built[id(tree)]
-        only(tree, *CLAUSES)
-        if self._reads_noisy(tree, ctes):
+        if isinstance(tree, exp.SetOperation):
+            stage = stacked(self, tree, ctes)
+        elif not isinstance(tree, exp.Select):
+            raise Unsupported(f"{spoken(tree)} is not supported.", position=position_of(tree))
+        elif tree.args.get("from_") is None or self._noisy.reads_noisy(tree, ctes):
             stage = self._outer(tree, ctes)
-        elif self.stages:  # the first stage is the private one
-            raise _one_only(tree)
         else:
             stage = self.private(tree, ctes)
         if not top and any(stage.companions):
@@ -91,59 +95,81 @@ class OuterBinder(ABC):
         self._built[id(tree)] = len(self.stages) - 1
         return len(self.stages) - 1
 
-    # Which SELECTs are noisy.
+    def read(
+        self, tree: exp.Expression, ctes: Ctes, position: int | None
+    ) -> tuple[Rows, tuple[tuple[str, Ref], ...]]:
+        """The rows of a query as another one reads them, and its columns."""
+        index, alias = self.query(tree, ctes), self.alias(position)
+        outputs = self.stages[index].outputs
+        fields = tuple((name, _column(alias, i, e)) for i, (name, e) in enumerate(outputs))
+        return Rows(alias, index), fields
 
-    def is_noisy(self, tree: exp.Expression, ctes: Ctes) -> bool:
-        """Whether the rows of a subquery are noisy results."""
-        if not isinstance(tree, exp.Select):
-            return False
-        if id(tree) not in self._noisy:
-            self._noisy[id(tree)] = self._reads_noisy(tree, ctes) or (
-                _aggregating(tree) and not self._keeps_owner(tree, ctes)
+    def alias(self, position: int | None) -> str:
+        """The next alias of ours for noisy rows.
+
+        Raises:
+            TooComplex: there are too many.
+        """
+        self._reads += 1
+        if self._reads > MAX_READS:
+            raise TooComplex(
+                f"The query reads noisy results more than {MAX_READS} times.", position=position
             )
-        return self._noisy[id(tree)]
+        return f"n{self._reads - 1}"
 
-    def _reads_noisy(self, tree: exp.Select, ctes: Ctes) -> bool:
-        from_ = tree.args.get("from_")
-        if from_ is None:
+    def calls(self, ctes: Ctes) -> Calls:
+        """Collects the calls of one SELECT that sees ``ctes``."""
+        return Calls(lambda node: self._scalar(node, ctes))
+
+    def _scalar(self, node: exp.Subquery, ctes: Ctes) -> Ref:
+        """A noisy subquery that stands for one value; NULL where it has no row."""
+        only(node, "this")
+        if not self._noisy.is_noisy(node.this, ctes):
+            raise UnboundedInfluence(
+                "A subquery that stands for a value has to be an aggregate over protected rows.",
+                hint="For instance (SELECT count(*) FROM a protected table).",
+                position=position_of(node),
+            )
+        index = self.query(node.this, ctes)
+        self.alias(position_of(node))
+        outputs = self.stages[index].outputs
+        if len(outputs) != 1:
+            raise WrongType("A subquery that stands for a value has one column.")
+        if not self._at_most_one(index):
+            raise WrongType(
+                "A subquery that stands for a value has at most one row.",
+                hint="Aggregate without GROUP BY, or add LIMIT 1.",
+                position=position_of(node),
+            )
+        (_, value), *_ = outputs
+        return replace(_column(SCALARS, 0, value), name=str(index), nullable=True)
+
+    def _at_most_one(self, index: int) -> bool:
+        """Whether a stage has one row at most, whatever the data and the noise."""
+        stage = self.stages[index]
+        if stage.limit is not None and stage.limit <= 1:
+            return True
+        if stage.groups is not None:
+            return not stage.groups.keys
+        if isinstance(stage.source, OneRow):
+            return True
+        if not isinstance(stage.source, Rows):
             return False
-        known = self.relations.ctes_of(tree, ctes)
-        items = [from_.this, *(join.this for join in tree.args.get("joins") or [])]
-        return any(self._item_noisy(item, known) for item in items)
-
-    def _item_noisy(self, node: exp.Expression, ctes: Ctes) -> bool:
-        found = _subquery(node, ctes)
-        return found is not None and self.is_noisy(*found)
-
-    def _keeps_owner(self, tree: exp.Select, ctes: Ctes) -> bool:
-        """Whether a SELECT groups by the privacy unit's key, or reads public rows only. What is
-        wrong with it is no matter here: it is bound again."""
-        group = tree.args.get("group")
-        nodes = list(group.expressions) if group is not None else []
-        items = items_of(tree)
-        if group is None and tree.args.get("distinct") is not None:
-            nodes = [item.node for item in items]
-        try:
-            _, scope, _, owned = RelationBinder(self.catalog, self.parameters).source(tree, ctes)
-            if owned.owner is None:
-                return True
-            rows = ExpressionBinder(scope, self.parameters, "GROUP BY")
-            keys = [item.bound for item in _expanded([i for i in items if i.node in nodes], scope)]
-            keys += [rows.bind(key_node(n, items, scope)) for n in nodes if not is_star(n)]
-            return any(key is not None and key.facts.owner for key in keys)
-        except Refusal:
-            return False
+        if stage.source.stage is not None:
+            return self._at_most_one(stage.source.stage)
+        block = self.aggregations[stage.source.block]
+        return not block.keys and len(block.sets) == 1
 
     # One SELECT over noisy rows.
 
     def _outer(self, tree: exp.Select, ctes: Ctes) -> Stage:
         known = self.relations.ctes_of(tree, ctes)
         source, scope = self._source(tree, known)
-        calls = Calls()
+        calls = self.calls(known)
         rows = _NoisyRows(scope, self.parameters, "WHERE", calls)
         with calls.no_windows("WHERE"):
             where = condition(tree.args.get("where"), rows, "WHERE")
-        items = _expanded(items_of(tree), scope)
+        items = expanded(items_of(tree), scope)
         binder, groups = self._groups(tree, items, rows, calls)
         outputs = tuple(
             (i.name, coerce(binder.bind(i.node), Type.TEXT) if i.bound is None else i.bound)
@@ -199,7 +225,9 @@ class OuterBinder(ABC):
     # FROM.
 
     def _source(self, tree: exp.Select, ctes: Ctes) -> tuple[Source, Scope]:
-        from_ = tree.args["from_"]
+        from_ = tree.args.get("from_")
+        if from_ is None:
+            return OneRow(self.alias(position_of(tree))), Scope()
         only(from_, "this")
         source, entry = self._item(from_.this, ctes)
         scope = Scope((entry,))
@@ -208,28 +236,16 @@ class OuterBinder(ABC):
         return source, scope
 
     def _item(self, node: exp.Expression, ctes: Ctes) -> tuple[Source, Entry]:
-        found = _subquery(node, ctes)
-        if found is None or not self.is_noisy(*found):
+        found = subquery_of(node, ctes)
+        if found is None or not self._noisy.is_noisy(*found):
             raise UnboundedInfluence(
                 "Tables cannot be joined with noisy results.",
                 detail="Rows of tables would meet the answer, outside of any noise.",
                 hint="Join the tables inside the subquery that aggregates.",
                 position=position_of(node),
             )
-        tree, known = found
-        assert isinstance(tree, exp.Select)
-        index = self.select(tree, known)
-        self._reads += 1
-        if self._reads > MAX_READS:
-            raise TooComplex(
-                f"The query reads noisy results more than {MAX_READS} times.",
-                position=position_of(node),
-            )
-        alias = f"n{self._reads - 1}"
-        fields = [
-            (name, _column(alias, i, e)) for i, (name, e) in enumerate(self.stages[index].outputs)
-        ]
-        return Rows(alias, index), self._named(node, ctes, Entry("", tuple(fields)))
+        rows, fields = self.read(*found, position_of(node))
+        return rows, self._named(node, ctes, Entry("", fields))
 
     def _named(self, node: exp.Expression, ctes: Ctes, entry: Entry) -> Entry:
         alias = node.args.get("alias")
@@ -300,8 +316,10 @@ class _NoisyRows(ExpressionBinder):
         self.calls = calls
 
     def _bind(self, node: exp.Expression) -> Expr:
-        if isinstance(node, exp.Window) and self.calls is not None:
+        if self.calls is not None and isinstance(node, exp.Window):
             return self.calls.window(self, node)
+        if self.calls is not None and isinstance(node, exp.Subquery):
+            return self.calls.scalar(node)
         refuse_companion(node)
         return super()._bind(node)
 
@@ -320,38 +338,6 @@ class _NoisyGroups(GroupBinder):
         return self.calls.aggregate(self.rows, node)
 
 
-def _subquery(node: exp.Expression, ctes: Ctes) -> tuple[exp.Expression, Ctes] | None:
-    """The SELECT that an item of FROM stands for, with the CTEs that it sees."""
-    if isinstance(node, exp.Subquery):
-        return node.this, ctes
-    if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
-        name = name_of(node.this)
-        if node.args.get("db") is None and name in ctes:
-            cte, known = ctes[name]
-            return cte.this, known
-    return None
-
-
-def _aggregating(tree: exp.Select) -> bool:
-    given = any(tree.args.get(clause) is not None for clause in ("group", "having", "distinct"))
-    return given or any(aggregates(item) for item in tree.expressions)
-
-
-def _expanded(items: Sequence[Item], scope: Scope) -> list[Item]:
-    """The select list with columns in place of stars."""
-    found: list[Item] = []
-    for item in items:
-        if not is_star(item.node):
-            found.append(item)
-            continue
-        if isinstance(item.node, exp.Star):
-            only(item.node)
-        table = item.node.args.get("table") if isinstance(item.node, exp.Column) else None
-        columns = scope.stars(name_of(table) if table else None, position_of(item.node))
-        found += [Item(label, item.node, bound=ref) for label, ref in columns]
-    return found
-
-
 def _column(alias: str, index: int, expression: Expr) -> Ref:
     facts = Facts(expression.facts.stored, expression.facts.physical)
     return Ref(alias, f"o{index}", expression.type, expression.nullable, facts)
@@ -365,13 +351,3 @@ def _key(index: int, key: Expr) -> Ref:
 def _padded(entry: Entry) -> Entry:
     fields = tuple((label, replace(ref, nullable=True)) for label, ref in entry.fields)
     return Entry(entry.name, fields)
-
-
-def _one_only(tree: exp.Select) -> Unsupported:
-    return Unsupported(
-        "Only one SELECT of a query may aggregate protected tables.",
-        detail="The others read its noisy result.",
-        hint="Put all aggregates in one subquery, with FILTER (WHERE ...) for different conditions,"
-        " or send several queries.",
-        position=position_of(tree),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -64,9 +64,11 @@ def refuse_companion(node: exp.Expression) -> None:
 
 
 class Calls:
-    """The window functions and aggregates of one SELECT over noisy rows."""
+    """The window functions, aggregates and single values of one SELECT over noisy rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, scalar: Callable[[exp.Subquery], Expr]) -> None:
+        """``scalar`` binds a subquery that stands for one value."""
+        self.scalar = scalar
         self.made: list[NoisyCall] = []
         self._refused = ""
 

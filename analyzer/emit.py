@@ -19,11 +19,11 @@ from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
 from analyzer.plan import Part, Statement
 from analyzer.printing import Printer
-from analyzer.relation import Query
+from analyzer.relation import Aggregation
 
 
 def exact_statement(
-    query: Query,
+    aggregation: Aggregation,
     keys: Keys,
     bounds: Bounds,
     measures: Sequence[Measure],
@@ -42,7 +42,7 @@ def exact_statement(
     regular = [m for m in measures if not isinstance(m, Histogram | Distinct)]
     others = [(i, m) for i, m in enumerate(measures) if isinstance(m, Histogram | Distinct)]
     names = tuple(f"k{i}" for i in range(len(keys.expressions) + (len(keys.sets) > 1)))
-    texts = [_regular_part(printer, query, keys, bounds, regular)]
+    texts = [_regular_part(printer, aggregation, keys, bounds, regular)]
     own = [
         c
         for i, m in enumerate(measures)
@@ -52,10 +52,10 @@ def exact_statement(
     parts = [Part(tuple(own), buckets=False)]
     for index, measure in others:
         if isinstance(measure, Histogram):
-            texts.append(_histogram_part(printer, query, keys, bounds, measure))
+            texts.append(_histogram_part(printer, aggregation, keys, bounds, measure))
             cells = range(first[index], first[index] + measure.cells)
         else:
-            texts.append(_distinct_part(printer, query, keys, bounds, measure))
+            texts.append(_distinct_part(printer, aggregation, keys, bounds, measure))
             cells = range(first[index], first[index] + 1)
         parts.append(Part(tuple(cells), buckets=isinstance(measure, Histogram)))
     text = texts[0] if len(texts) == 1 else _joined(texts, parts, names)
@@ -100,25 +100,29 @@ def _summed(
 
 
 def _regular_part(
-    printer: Printer, query: Query, keys: Keys, bounds: Bounds, measures: Sequence[Measure]
+    printer: Printer,
+    aggregation: Aggregation,
+    keys: Keys,
+    bounds: Bounds,
+    measures: Sequence[Measure],
 ) -> str:
     cells = sum(m.cells for m in measures)
     if not measures and keys.public:
         declared = _zeros(printer, keys, 0)
         names = [f"k{i}" for i in range(len(keys.expressions) + (len(keys.sets) > 1))]
         return f"SELECT * FROM (\n{declared}\n) AS u ({', '.join(names) or 'nothing'})"
-    rows = _rows(printer, query, keys, [a for m in measures for a in m.arguments])
+    rows = _rows(printer, aggregation, keys, [a for m in measures for a in m.arguments])
     contributed = contributions(printer, rows, measures, bounds, public=keys.public)  # type: ignore[arg-type]
     zeros = _zeros(printer, keys, cells) if keys.public else None
     return _summed(contributed, rows.keys, cells, zeros=zeros)
 
 
 def _histogram_part(
-    printer: Printer, query: Query, keys: Keys, bounds: Bounds, measure: Histogram
+    printer: Printer, aggregation: Aggregation, keys: Keys, bounds: Bounds, measure: Histogram
 ) -> str:
     """Rows counted by key and bucket: a count over one more key, whose values are known."""
     axis = measure.axis
-    rows = _rows(printer, query, keys, [axis.argument])
+    rows = _rows(printer, aggregation, keys, [axis.argument])
     name = rows.of(axis.argument)
     steps = f"({grid_point(axis, name)} - {integer(axis.lower)}) / {integer(measure.step)}"
     columns = ["r.owner", f"CAST({steps} AS integer) AS bucket", *(f"r.{k}" for k in rows.keys)]
@@ -132,9 +136,9 @@ def _histogram_part(
 
 
 def _distinct_part(
-    printer: Printer, query: Query, keys: Keys, bounds: Bounds, measure: Distinct
+    printer: Printer, aggregation: Aggregation, keys: Keys, bounds: Bounds, measure: Distinct
 ) -> str:
-    rows = _rows(printer, query, keys, [measure.argument])
+    rows = _rows(printer, aggregation, keys, [measure.argument])
     value = canonical(rows.of(measure.argument), measure.argument)
     cap = None if bounds.one_row else measure.cap
     pairs = distinct_values(printer, rows, value, cap)
@@ -144,18 +148,18 @@ def _distinct_part(
     return f"{text} GROUP BY {group}" if group else text
 
 
-def _rows(printer: Printer, query: Query, keys: Keys, wanted: Sequence[Expr]) -> Rows:
+def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequence[Expr]) -> Rows:
     """The rows that count: they have an owner, and public keys where keys are public."""
-    assert query.owned.owner is not None
+    assert aggregation.owned.owner is not None
     arguments = list(dict.fromkeys(wanted))
-    owner = printer.expression(query.owned.owner)
+    owner = printer.expression(aggregation.owned.owner)
     columns = [f"{owner} AS owner"]
     columns += [f"{key_text(printer, key)} AS k{i}" for i, key in enumerate(keys.expressions)]
     columns += [f"{printer.expression(a)} AS v{i}" for i, a in enumerate(arguments)]
-    text = f"SELECT {', '.join(columns)} FROM {printer.relation(query.source)}"
+    text = f"SELECT {', '.join(columns)} FROM {printer.relation(aggregation.source)}"
     conditions = [f"({owner} IS NOT NULL)"]
-    if query.where is not None:
-        conditions.append(printer.expression(query.where))
+    if aggregation.where is not None:
+        conditions.append(printer.expression(aggregation.where))
     text += f" WHERE {' AND '.join(conditions)}"
     if keys.public and keys.expressions:
         public = [held(printer, key, f"h.k{i}") for i, key in enumerate(keys.expressions)]

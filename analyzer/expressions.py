@@ -163,6 +163,8 @@ class Aggregate:
     """Which quantile: 0 is the smallest value, 1 the largest."""
     continuous: bool = False
     """Whether the quantile lies between two values, or is one of them."""
+    block: int = 0
+    """Which of the query's aggregations it belongs to."""
 
     nullable = False
 

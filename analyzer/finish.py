@@ -21,7 +21,7 @@ from analyzer.finish_stages import StagePrinter, distinct_rows, limits, sorting
 from analyzer.finish_variants import Cells, noisy_groups
 from analyzer.measures import decimal
 from analyzer.plan import Statement
-from analyzer.stages import Stage, aliased
+from analyzer.stages import Rows, Stacked, Stage, aliased, is_scalar
 from analyzer.types import Type
 
 _FAR = "CAST(1e100 AS numeric)"
@@ -31,8 +31,7 @@ _FAR = "CAST(1e100 AS numeric)"
 def finish_statement(
     stages: Sequence[Stage],
     noisy: Sequence[bool],
-    key_types: Sequence[Type],
-    cells: Cells,
+    blocks: Sequence[Cells],
     values: Mapping[Expr, Expr],
 ) -> Statement:
     """The SQL over noisy rows: place, outputs and error bars (NULL where there is none).
@@ -40,13 +39,12 @@ def finish_statement(
     Args:
         stages: what is computed; the last one is the answer.
         noisy: for each output of the last stage, whether it is a noisy number.
-        key_types: types of the group keys.
-        cells: the noisy columns of a group.
+        blocks: the noisy columns of each block's groups.
         values: what the aggregates are in terms of those columns.
     """
     crossed = any(stage.crosses for stage in stages)
     printer = StagePrinter(values)
-    printer.texts += noisy_groups(key_types, cells, crossed=crossed)
+    printer.texts += noisy_groups(blocks, crossed=crossed)
     *before, last = stages
     for index, stage in enumerate(before):
         printer.stage(index, stage)
@@ -88,13 +86,18 @@ def _rounding(call: Call) -> Fraction | None:
 
 def _rounded_before(expression: Expr, stages: Sequence[Stage]) -> Fraction:
     """The same for a column that an earlier stage rounded."""
-    if isinstance(expression, Ref):
-        for stage in stages:
-            for item in aliased(stage.source):
-                if item.alias == expression.alias and item.stage is not None:
-                    inner = stages[item.stage].outputs[int(expression.name[1:])][1]
-                    return _unrounded(inner, stages)[1]
-    return Fraction(0)
+    if not isinstance(expression, Ref):
+        return Fraction(0)
+    if is_scalar(expression):
+        return _unrounded(stages[int(expression.name)].outputs[0][1], stages)[1]
+    found = [item for s in stages for item in aliased(s.source) if item.alias == expression.alias]
+    arms = [arm for item in found if isinstance(item, Stacked) for arm in item.arms]
+    before = [
+        stages[rows.stage].outputs[int(expression.name[1:])][1]
+        for rows in [*found, *(arm.rows for arm in arms)]
+        if isinstance(rows, Rows) and rows.stage is not None
+    ]
+    return max((_unrounded(e, stages)[1] for e in before), default=Fraction(0))
 
 
 def _bars(
@@ -158,6 +161,3 @@ def _answer(stage: Stage) -> str:
         f"SELECT row_number() OVER (ORDER BY {order}) AS place, {listed} FROM shown AS a"
         f"\nORDER BY place{limits(stage)}"
     )
-
-
-__all__ = ["Cells", "finish_statement"]

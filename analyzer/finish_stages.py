@@ -15,14 +15,19 @@ from analyzer.functions.base import as_type, operand
 from analyzer.printing import Printer
 from analyzer.stages import (
     CALLS,
-    CELLS,
     KEYS,
+    Item,
     NoisyCall,
+    OneRow,
+    Paired,
     Rows,
     SortKey,
     Source,
+    Stacked,
     Stage,
     aliased,
+    cells_of,
+    is_scalar,
 )
 from analyzer.types import Type
 
@@ -55,6 +60,7 @@ class StagePrinter(Printer):
         self._values = values
         self._calls: dict[str, tuple[NoisyCall, _From]] = {}
         self._keys = ""
+        self._variant = ""
         self.texts: list[str] = []
 
     def expression(self, expression: Expr) -> str:
@@ -62,6 +68,9 @@ class StagePrinter(Printer):
             return super().expression(self._values[expression])
         if isinstance(expression, Ref) and expression.alias == CALLS:
             return self._call(*self._calls[expression.name])
+        if isinstance(expression, Ref) and is_scalar(expression):
+            rows = f"s{expression.name} AS q WHERE (q.v = {self._variant})"
+            return f"(SELECT q.o0 FROM {rows})"
         if isinstance(expression, Ref) and expression.alias == KEYS:
             return f"{self._keys}.{expression.name}"
         if isinstance(expression, Call) and any(isinstance(a, Aggregate) for a in expression.args):
@@ -113,16 +122,18 @@ class StagePrinter(Printer):
 
     def _source(self, index: int, stage: Stage) -> _From:
         """FROM and WHERE."""
-        if isinstance(stage.source, Rows):
+        if not isinstance(stage.source, Paired):
             alias = stage.source.alias
-            item = f"{_table(stage.source)} AS {alias}"
+            item = f"{self._table(stage.source)} AS {alias}"
             plain = _From(item, f"{alias}.r", f"{alias}.v", joined=False)
+            self._variant = plain.variant
             if stage.where is None:
                 return plain
             condition = f"({plain.variant} = 0) AND {self.expression(stage.where)}"
             kept = self._add(f"j{index}", f"SELECT {plain.row} AS r FROM {item} WHERE {condition}")
             text = f"{kept} JOIN {item} ON ({alias}.r = {kept}.r)"
             return replace(plain, text=text, joined=True)
+        self._variant = "0"
         items = list(aliased(stage.source))
         listed = [f"{one.alias}.r AS {one.alias}" for one in items]
         met = f"SELECT {', '.join(listed)} FROM {self._met(stage.source)}"
@@ -137,15 +148,41 @@ class StagePrinter(Printer):
         text = f"{pairs} CROSS JOIN variants AS {variant}"
         for one in items:
             same = f"({one.alias}.r = {pairs}.{one.alias}) AND ({one.alias}.v = {variant}.v)"
-            text += f" LEFT JOIN {_table(one)} AS {one.alias} ON ({same})"
+            text += f" LEFT JOIN {self._table(one)} AS {one.alias} ON ({same})"
+        self._variant = f"{variant}.v"
         return _From(text, f"{pairs}.r", f"{variant}.v", joined=True)
 
     def _met(self, source: Source) -> str:
         """The rows of variant 0 that meet in a join."""
-        if isinstance(source, Rows):
-            return f"(SELECT * FROM {_table(source)} WHERE (v = 0)) AS {source.alias}"
+        if not isinstance(source, Paired):
+            return f"(SELECT * FROM {self._table(source)} WHERE (v = 0)) AS {source.alias}"
         on = f" ON {self.expression(source.on)}" if source.on is not None else ""
         return f"({self._met(source.left)} {source.kind} {self._met(source.right)}{on})"
+
+    def _table(self, item: Item) -> str:
+        """What holds the rows of an item of FROM, in all variants."""
+        if isinstance(item, Rows):
+            return cells_of(item.block) if item.stage is None else f"s{item.stage}"
+        if isinstance(item, OneRow):
+            return "(SELECT 0 AS r, v FROM variants)"
+        return self._stacked(item)
+
+    def _stacked(self, item: Stacked) -> str:
+        """The rows of all arms under one another, numbered anew."""
+        columns = range(len(item.stored))
+        arms = []
+        for number, arm in enumerate(item.arms):
+            alias = arm.rows.alias
+            values = [
+                f"{as_type(self.expression(e), e, stored)} AS o{i}"
+                for i, (e, stored) in enumerate(zip(arm.columns, item.stored, strict=True))
+            ]
+            listed = ", ".join([f"{number} AS a", f"{alias}.r", f"{alias}.v", *values])
+            arms.append(f"SELECT {listed} FROM {self._table(arm.rows)} AS {alias}")
+        place = "dense_rank() OVER (ORDER BY q.a, q.r) AS r"
+        listed = ", ".join([place, "q.v", *(f"q.o{i}" for i in columns)])
+        text = f"SELECT {listed} FROM ({' UNION ALL '.join(arms)}) AS q"
+        return self._add(f"u{item.alias}", text)
 
     def _grouped(self, index: int, stage: Stage, source: _From) -> tuple[_From, list[str]]:
         """Rows with the number of their group, and what they are grouped by."""
@@ -171,6 +208,7 @@ class StagePrinter(Printer):
             variant = f"y{index}.v"
             text = f"variants AS y{index} LEFT JOIN {source.item} ON ({source.variant} = {variant})"
             grouped, by = _From(text, "0", variant, True, source.row), [variant]
+            self._variant = variant
         if groups.having is None:
             return grouped, by
         self._calls = {call.ref.name: (call, grouped) for call in stage.calls}
@@ -206,10 +244,6 @@ class StagePrinter(Printer):
         if order:
             text += f" ORDER BY {', '.join(order)}"
         return f"{text} {over.frame}".rstrip()
-
-
-def _table(rows: Rows) -> str:
-    return CELLS if rows.stage is None else f"s{rows.stage}"
 
 
 def distinct_rows(index: int, stage: Stage) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analyzer.stages import cells_of
 from analyzer.types import Type
 
 MOST_PAIRS = 64
@@ -27,8 +28,10 @@ _ROWS = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The noisy columns of a group."""
+    """The noisy columns of a block's groups."""
 
+    key_types: tuple[Type, ...]
+    """Types of the keys ``k0, k1, ...``."""
     bars: Mapping[int, int]
     """The cells that are columns of their own, and their error bars in grid steps."""
     quantiles: int
@@ -41,23 +44,42 @@ class Cells:
         return len(self.bars) + self.quantiles
 
 
-def noisy_groups(key_types: Sequence[Type], cells: Cells, *, crossed: bool) -> list[str]:
-    """Common table expressions up to ``variants`` (column ``v``) and ``noisy`` (``r``, ``v``, keys,
-    cells and quantiles), over the JSON in ``$1``.
+def noisy_groups(blocks: Sequence[Cells], *, crossed: bool) -> list[str]:
+    """Common table expressions up to ``variants`` (column ``v``), and for each block its groups
+    (``r``, ``v``, keys, cells and quantiles) under the name of :func:`cells_of`.
+
+    They read the JSON in ``$1``: an array with an array of groups for each block.
 
     Args:
-        key_types: types of the keys ``k0, k1, ...``.
-        cells: what is moved, and how far.
+        blocks: what is moved, and how far.
         crossed: whether rows of the answer depend on several groups.
     """
-    names = ["r integer", *(f"k{i} {t.value}" for i, t in enumerate(key_types))]
+    total = sum(cells.count for cells in blocks)
+    signed = crossed and total > 0
+    before, ways = _signed(blocks) if signed else _one_by_one(total)
+    groups, noisy = [], []
+    for number, cells in enumerate(blocks):
+        groups.append(f"groups{number} AS MATERIALIZED (\n{_read(number, cells)}\n)")
+        own, ways = ways[: cells.count], ways[cells.count :]
+        source = f"{'signed' if signed else 'groups'}{number}"
+        text = f"SELECT {', '.join(_moved(cells, own))}\nFROM {source} AS g"
+        text += " CROSS JOIN variants AS s"
+        noisy.append(f"{cells_of(number)} AS MATERIALIZED (\n{text}\n)")
+    return [*groups, *before, *noisy]
+
+
+def _read(number: int, cells: Cells) -> str:
+    """The groups of a block, as they were published."""
+    names = ["r integer", *(f"k{i} {t.value}" for i, t in enumerate(cells.key_types))]
     names += [f"c{i} numeric" for i in cells.bars]
     names += [f"q{i}{way} numeric" for i in range(cells.quantiles) for way in ("", "u", "d")]
-    groups = f"SELECT * FROM jsonb_to_recordset(CAST($1 AS jsonb)) AS j ({', '.join(names)})"
-    keys = [f"g.k{i}" for i in range(len(key_types))]
-    signed = crossed and cells.count > 0
-    before, ways = _signed(cells) if signed else _one_by_one(cells)
-    columns = ["g.r", "s.v", *keys]
+    groups = f"jsonb_to_recordset(CAST($1 AS jsonb) -> {number})"
+    return f"SELECT * FROM {groups} AS j ({', '.join(names)})"
+
+
+def _moved(cells: Cells, ways: Sequence[str]) -> list[str]:
+    """The columns of a variant of a group; ``ways`` say which way it moves each noisy one."""
+    columns = ["g.r", "s.v", *(f"g.k{i}" for i in range(len(cells.key_types)))]
     for index, (cell, bar) in enumerate(cells.bars.items()):
         value = f"GREATEST(g.c{cell}, 0)" if cell in cells.floored else f"g.c{cell}"
         columns.append(f"({value} + {ways[index]} * {bar}) AS c{cell}")
@@ -65,18 +87,12 @@ def noisy_groups(key_types: Sequence[Type], cells: Cells, *, crossed: bool) -> l
         columns.append(
             f"CASE {way} WHEN 1 THEN g.q{i}u WHEN -1 THEN g.q{i}d ELSE g.q{i} END AS q{i}"
         )
-    noisy = f"SELECT {', '.join(columns)}\nFROM {'signed' if signed else 'groups'} AS g"
-    noisy += " CROSS JOIN variants AS s"
-    return [
-        f"groups AS MATERIALIZED (\n{groups}\n)",
-        *before,
-        f"noisy AS MATERIALIZED (\n{noisy}\n)",
-    ]
+    return columns
 
 
-def _one_by_one(cells: Cells) -> tuple[list[str], list[str]]:
+def _one_by_one(total: int) -> tuple[list[str], list[str]]:
     """A pair for each cell; which way a variant moves each of them: 1, -1 or 0."""
-    moved = range(cells.count)
+    moved = range(total)
     rows = [(0, *(0 for _ in moved))]
     for i in moved:
         rows += [(2 * i + 2 - (way > 0), *(way if j == i else 0 for j in moved)) for way in (1, -1)]
@@ -86,32 +102,35 @@ def _one_by_one(cells: Cells) -> tuple[list[str], list[str]]:
     return [text], [f"s.w{i}" for i in moved]
 
 
-def _signed(cells: Cells) -> tuple[list[str], list[str]]:
-    """As few pairs as are exact, or as many as are cheap; each moves all cells."""
+def _signed(blocks: Sequence[Cells]) -> tuple[list[str], list[str]]:
+    """As few pairs as are exact, or as many as are cheap; each moves all cells of all blocks."""
     powers = ", ".join(f"({2**i})" for i in range(MOST_PAIRS.bit_length()))
-    enough = (
-        f"least(n.n * {cells.count}, greatest({LEAST_PAIRS}, {_ROWS} / greatest(n.n, 1)),"
-        f" {MOST_PAIRS})"
-    )
+    sizes = [f"(SELECT count(*) FROM groups{number})" for number in range(len(blocks))]
+    cells = [f"{size} * {block.count}" for size, block in zip(sizes, blocks, strict=True)]
+    # The cells of a block are numbered after those of the blocks before it.
+    firsts = [" + ".join(cells[:number]) or "0" for number in range(len(blocks))]
+    listed = [f"{text} AS f{number}" for number, text in enumerate(firsts)]
+    listed += [f"{' + '.join(sizes)} AS n", f"{' + '.join(cells)} AS c"]
+    counts = f"SELECT {', '.join(listed)}"
+    enough = f"least(n.c, greatest({LEAST_PAIRS}, {_ROWS} / greatest(n.n, 1)), {MOST_PAIRS})"
     size = (
-        f"SELECT min(t.k) AS pairs, min(t.k) >= min(n.n * {cells.count}) AS exact"
-        f" FROM (VALUES {powers}) AS t (k) CROSS JOIN (SELECT count(*) AS n FROM groups) AS n"
-        f" WHERE (t.k >= {enough})"
+        f"SELECT n.*, min(t.k) AS pairs, min(t.k) >= n.c AS exact"
+        f" FROM (VALUES {powers}) AS t (k) CROSS JOIN ({counts}) AS n WHERE (t.k >= {enough})"
+        f" GROUP BY {', '.join([*(f'n.f{i}' for i in range(len(blocks))), 'n.n', 'n.c'])}"
     )
     variants = (
         "SELECT t.v, (t.v + 1) / 2 - 1 AS p,"
         " CASE WHEN t.v = 0 THEN 0 ELSE 2 * (t.v % 2) - 1 END AS way"
         " FROM size CROSS JOIN generate_series(0, 2 * size.pairs) AS t (v)"
     )
-    columns = [f"{_column_of(f'(g.r * {cells.count} + {i})')} AS w{i}" for i in range(cells.count)]
-    signed = f"SELECT g.*, {', '.join(columns)} FROM groups AS g CROSS JOIN size"
-    before = [
-        f"size AS MATERIALIZED ({size})",
-        f"signed AS MATERIALIZED ({signed})",
-        f"variants AS MATERIALIZED ({variants})",
-    ]
-    ways = [f"(s.way * (1 - 2 * int8and(g.w{i} >> s.p, 1)))" for i in range(cells.count)]
-    return before, ways
+    before, ways = [f"size AS MATERIALIZED ({size})"], []
+    for number, block in enumerate(blocks):
+        numbers = [f"(size.f{number} + g.r * {block.count} + {i})" for i in range(block.count)]
+        columns = ["g.*", *(f"{_column_of(number)} AS w{i}" for i, number in enumerate(numbers))]
+        signed = f"SELECT {', '.join(columns)} FROM groups{number} AS g CROSS JOIN size"
+        before.append(f"signed{number} AS MATERIALIZED ({signed})")
+        ways += [f"(s.way * (1 - 2 * int8and(g.w{i} >> s.p, 1)))" for i in range(block.count)]
+    return [*before, f"variants AS MATERIALIZED ({variants})"], ways
 
 
 def _column_of(number: str) -> str:

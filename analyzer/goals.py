@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 from analyzer.asks import Ask, EpsilonAsk, ErrorBar, RhoAsk
-from analyzer.expressions import Aggregate
+from analyzer.blocks import Measured
 from analyzer.measures import Count, Distinct, Measure, People, Shares, Sum
 from analyzer.refusals import BadArgument
 from mechanisms.calibration import Goal, WithinBars, WithinEpsilon, WithinRho
 
 
-def weights_of(
-    measures: Sequence[Measure], of: Mapping[Aggregate, Sequence[Measure]]
-) -> tuple[Fraction, ...]:
-    """How many numbers are read off each measure.
+def weights_of(blocks: Sequence[Measured]) -> tuple[Fraction, ...]:
+    """How many numbers are read off each measure of each block.
 
     Each different aggregate is one number, and where several measures make it up, they share it
     evenly: how much each will matter depends on the data. What is done with aggregates afterwards
     does not count, so that the same measurements get the same noise.
     """
-    weights = dict.fromkeys(measures, Fraction(0))
-    for several in of.values():
-        for one in several:
-            weights[one] += Fraction(1, len(several))
-    return tuple(weights[one] for one in measures)
+    found: list[Fraction] = []
+    for block in blocks:
+        weights = dict.fromkeys(block.measures, Fraction(0))
+        for several in block.of.values():
+            for one in several:
+                weights[one] += Fraction(1, len(several))
+        found += (weights[one] for one in block.measures)
+    return tuple(found)
 
 
-def goal_of(
-    ask: Ask, measures: Sequence[Measure], of: Mapping[Aggregate, Sequence[Measure]]
-) -> Goal:
-    """What the ask demands of the draws, one for each measure.
+def goal_of(ask: Ask, blocks: Sequence[Measured]) -> Goal:
+    """What the ask demands of the draws, one for each measure of each block.
 
     An error is that of every count and every sum, as it is measured and before any arithmetic: that
     is known beforehand. The error of an average depends on how many rows it is over, so it is kept
@@ -45,11 +44,7 @@ def goal_of(
         return WithinEpsilon(ask.epsilon)
     if isinstance(ask, RhoAsk):
         return WithinRho(ask.rho)
-    asked = {m for several in of.values() for m in several}
-    averages = {several[0] for a, several in of.items() if a.kind == "avg"}
-    bars = tuple(
-        _bar(one, ask.error, average=one in averages) if one in asked else None for one in measures
-    )
+    bars = tuple(bar for block in blocks for bar in _bars(block, ask.error))
     if all(bar is None for bar in bars):
         raise BadArgument(
             "What the error of this query will be cannot be known beforehand.",
@@ -59,6 +54,16 @@ def goal_of(
             " or ask with epsilon or rho.",
         )
     return WithinBars(bars)
+
+
+def _bars(block: Measured, error: ErrorBar) -> list[int | None]:
+    """The error bars of the block's measures; None where the ask says nothing about one."""
+    asked = {measure for several in block.of.values() for measure in several}
+    averages = {several[0] for a, several in block.of.items() if a.kind == "avg"}
+    return [
+        _bar(one, error, average=one in averages) if one in asked else None
+        for one in block.measures
+    ]
 
 
 def _bar(measure: Measure, error: ErrorBar, *, average: bool) -> int | None:

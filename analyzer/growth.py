@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.refusals import TooComplex
 from analyzer.relation import Derived, Grouped, Join, Query, Relation, Scan, Union, conjuncts
-from analyzer.stages import expressions
+from analyzer.stages import aggregates_in
 from analyzer.units import aliases, is_pinned, rows_per_unit
 
 MAX_GROWTH = 2
@@ -26,8 +26,10 @@ def check_growth(query: Query) -> None:
     Raises:
         TooComplex: more than ``MAX_GROWTH`` relations multiply each other.
     """
-    later = [e for stage in query.stages for e in expressions(stage)]
-    _checked(_filtered(query.source, query.where, [*query.keys, *later]))
+    measured = aggregates_in(query.stages)
+    for block, one in enumerate(query.aggregations):
+        own = [aggregate for aggregate in measured if aggregate.block == block]
+        _checked(_filtered(one.source, one.where, [*one.keys, *own]))
 
 
 def _checked(growth: int) -> int:

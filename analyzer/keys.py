@@ -10,12 +10,12 @@ from analyzer.domains import size
 from analyzer.expressions import Expr
 from analyzer.measures import Bounds
 from analyzer.plan import QueryOptions
-from analyzer.relation import Query, scans
+from analyzer.relation import Aggregation, scans
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The group keys of a query and what bounds a unit's share in them."""
+    """The group keys of an aggregation and what bounds a unit's share in them."""
 
     expressions: tuple[Expr, ...]
     public: bool
@@ -26,42 +26,45 @@ class Keys:
     """The grouping sets by their GROUPING numbers: a bit for each key that is left out."""
 
 
-def keys_of(query: Query, catalog: Catalog) -> Keys:
-    """Decide how the groups of a query are shown, and how many of them one unit can be in."""
-    sizes = [_size(key) for key in query.keys]
+def keys_of(aggregation: Aggregation, catalog: Catalog) -> Keys:
+    """Decide how the groups are shown, and how many of them one unit can be in."""
+    sizes = [_size(key) for key in aggregation.keys]
     listed = [count for count in sizes if count is not None]
-    public = all(key.facts.domain is not None for key in query.keys)
+    public = all(key.facts.domain is not None for key in aggregation.keys)
     public = public and math.prod(listed) <= catalog.max_keys
-    if query.owned.rows == 1:
-        return Keys(query.keys, public, 1, query.sets)
+    if aggregation.owned.rows == 1:
+        return Keys(aggregation.keys, public, 1, aggregation.sets)
     # Rows of one unit agree in a key that is one value per unit; the others can take all values,
     # and only public keys hold rows to the declared ones.
     free = [
         count if public or key.facts.total_domain else None
-        for key, count in zip(query.keys, sizes, strict=True)
+        for key, count in zip(aggregation.keys, sizes, strict=True)
         if not key.facts.per_unit
     ]
     possible = None if None in free else math.prod(count for count in free if count is not None)
-    return Keys(query.keys, public, possible, query.sets)
+    return Keys(aggregation.keys, public, possible, aggregation.sets)
 
 
-def bounds_of(query: Query, keys: Keys, catalog: Catalog, options: QueryOptions) -> Bounds:
-    """How much of one unit the query may use: as the analyst says, else as the data owner does."""
+def bounds_of(
+    aggregation: Aggregation, keys: Keys, catalog: Catalog, options: QueryOptions
+) -> Bounds:
+    """How much of one unit may be used: as the analyst says, else as the data owner does."""
     rows = options.max_rows_contributed or _limit(
-        catalog.max_rows_contributed, [s.table.max_rows_contributed for s in scans(query.source)]
+        catalog.max_rows_contributed,
+        [s.table.max_rows_contributed for s in scans(aggregation.source)],
     )
-    if query.owned.rows is not None:
-        rows = min(rows, query.owned.rows)
+    if aggregation.owned.rows is not None:
+        rows = min(rows, aggregation.owned.rows)
     groups = options.max_groups_contributed or _limit(
         catalog.max_groups_contributed,
-        [s.table.max_groups_contributed for s in scans(query.source)],
+        [s.table.max_groups_contributed for s in scans(aggregation.source)],
     )
     if keys.possible is not None:
         groups = min(groups, keys.possible)
     sets = len(keys.sets)
     some_groups = keys.possible is None or keys.possible > groups
     return Bounds(
-        one_row=query.owned.rows == 1,
+        one_row=aggregation.owned.rows == 1,
         max_rows=rows,
         max_groups=groups * sets,
         one_group=keys.possible == 1 and sets == 1,

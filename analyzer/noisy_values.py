@@ -18,19 +18,19 @@ from analyzer.expressions import Aggregate, Expr, Facts, Interval, Ref
 from analyzer.functions import build
 from analyzer.functions.base import constant
 from analyzer.measures import Count, Measure, Shares, decimal
+from analyzer.stages import cells_of
 from analyzer.types import Type
 
 _CELL = Interval(Fraction(-(2**64)), Fraction(2**64))
-_VARIANT = Ref("noisy", "v", Type.INT4, False, Facts(Type.INT4))
 _ZERO, _ONE, _QUARTER = Fraction(0), Fraction(1), Fraction(1, 4)
 
 
-def cell(index: int) -> Ref:
-    return Ref("noisy", f"c{index}", Type.NUMERIC, False, Facts(Type.NUMERIC, _CELL))
+def cell(block: int, index: int) -> Ref:
+    return Ref(cells_of(block), f"c{index}", Type.NUMERIC, False, Facts(Type.NUMERIC, _CELL))
 
 
-def quantile(index: int) -> Ref:
-    return Ref("noisy", f"q{index}", Type.NUMERIC, False, Facts(Type.NUMERIC, _CELL))
+def quantile(block: int, index: int) -> Ref:
+    return Ref(cells_of(block), f"q{index}", Type.NUMERIC, False, Facts(Type.NUMERIC, _CELL))
 
 
 def value_of(aggregate: Aggregate, measures: Sequence[Measure], first: Sequence[int]) -> Expr:
@@ -39,12 +39,13 @@ def value_of(aggregate: Aggregate, measures: Sequence[Measure], first: Sequence[
     Args:
         aggregate: any but a quantile, which comes as a column of its own.
         measures: what was measured for it.
-        first: the first cell of each measure.
+        first: the first cell of each measure, in the aggregate's block.
     """
+    block = aggregate.block
     shares = [m for m in measures if isinstance(m, Shares)]
     if shares:
-        return _from_shares(aggregate.kind, tuple(_shape(m) for m in shares), tuple(first))
-    noisy: Expr = cell(first[0])
+        return _from_shares(aggregate.kind, tuple(_shape(m) for m in shares), block, tuple(first))
+    noisy: Expr = cell(block, first[0])
     if measures[0].tick == 1:
         return noisy
     scaled = build("*", [noisy, _number(measures[0].tick)])
@@ -82,8 +83,8 @@ def _shape(measure: Shares) -> _Shape:
 
 # Most queries ask for averages between the same few bounds, and analysis has little time.
 @lru_cache(maxsize=1024)
-def _from_shares(kind: str, shapes: tuple[_Shape, ...], first: tuple[int, ...]) -> Expr:
-    moments = [_Moments(shape, first[i]) for i, shape in enumerate(shapes)]
+def _from_shares(kind: str, shapes: tuple[_Shape, ...], block: int, first: tuple[int, ...]) -> Expr:
+    moments = [_Moments(shape, block, first[i]) for i, shape in enumerate(shapes)]
     main = moments[0]
     match kind:
         case "avg":
@@ -100,16 +101,17 @@ def _from_shares(kind: str, shapes: tuple[_Shape, ...], first: tuple[int, ...]) 
             along = build("*", [_slope(main, moments[1]), main.mean(1)])
             return _fine(build("-", [main.mean(0), along]))
     spread = build("*", [_root(moments[1].variance()), _root(moments[2].variance())])
-    return _fine(_kept(_ratio(main.covariance(), spread), -_ONE, _ONE))
+    return _fine(main.kept(_ratio(main.covariance(), spread), -_ONE, _ONE))
 
 
 class _Moments:
     """Moments of the axes of a :class:`Shares`, each axis running from 0 to 1 between its
     bounds."""
 
-    def __init__(self, shape: _Shape, first: int) -> None:
+    def __init__(self, shape: _Shape, block: int, first: int) -> None:
         self.shape = shape
-        self.cells = [cell(first + i) for i in range(shape.cells)]
+        self.variant = Ref(cells_of(block), "v", Type.INT4, False, Facts(Type.INT4))
+        self.cells = [cell(block, first + i) for i in range(shape.cells)]
         total = self.cells[0] if len(self.cells) == 1 else build("+", self.cells[:2])
         for one in self.cells[2:]:
             total = build("+", [total, one])
@@ -127,7 +129,7 @@ class _Moments:
         """The mean of an axis in the units of the data, kept within its bounds."""
         one = self.shape.sides[axis]
         low, high = one.lower * one.tick, one.upper * one.tick
-        return _kept(_stretched(self._mean(axis), one), low, high)
+        return self.kept(_stretched(self._mean(axis), one), low, high)
 
     def _mean(self, axis: int) -> Expr:
         if self.shape.squared:
@@ -142,14 +144,14 @@ class _Moments:
         mean = self._mean(0)
         spread = build("-", [self.share(self.cells[0]), build("*", [mean, mean])])
         width = self.shape.sides[0].width
-        return self._scaled(_kept(spread, _ZERO, _QUARTER), width * width, sample=sample)
+        return self._scaled(self.kept(spread, _ZERO, _QUARTER), width * width, sample=sample)
 
     def covariance(self, *, sample: bool = False) -> Expr:
         """E[st] - E[s]E[t], at most 1/4 in magnitude, times both widths."""
         product = build("*", [self._mean(0), self._mean(1)])
         joint = build("-", [self.share(self.cells[0]), product])
         widths = self.shape.sides[0].width * self.shape.sides[1].width
-        return self._scaled(_kept(joint, -_QUARTER, _QUARTER), widths, sample=sample)
+        return self._scaled(self.kept(joint, -_QUARTER, _QUARTER), widths, sample=sample)
 
     def _scaled(self, value: Expr, factor: Fraction, *, sample: bool) -> Expr:
         scaled = build("*", [value, _number(factor)])
@@ -158,6 +160,12 @@ class _Moments:
         rows = build("/", [self.total, constant(self.shape.row_weight)])
         fewer = build("greatest", [build("-", [rows, constant(1)]), constant(1)])
         return build("*", [scaled, build("/", [rows, fewer])])
+
+    def kept(self, value: Expr, low: Fraction, high: Fraction) -> Expr:
+        """``value`` where it can lie; in variants, where it can lie or as far outside again."""
+        answer = build("=", [self.variant, constant(0)])
+        wide = _within(value, low - (high - low), high + (high - low))
+        return build("case", [answer, _within(value, low, high), wide])
 
     def rounded(self, value: Expr, power: int) -> Expr:
         """To a few digits more than the grid has: the rest is not worth printing."""
@@ -185,13 +193,6 @@ def _fine(value: Expr) -> Expr:
 
 def _stretched(share: Expr, side: _Side) -> Expr:
     return build("+", [_number(side.lower * side.tick), build("*", [share, _number(side.width)])])
-
-
-def _kept(value: Expr, low: Fraction, high: Fraction) -> Expr:
-    """``value`` where it can lie; in variants, where it can lie or as far outside again."""
-    answer = build("=", [_VARIANT, constant(0)])
-    wide = _within(value, low - (high - low), high + (high - low))
-    return build("case", [answer, _within(value, low, high), wide])
 
 
 def _within(value: Expr, low: Fraction, high: Fraction) -> Expr:

@@ -1,5 +1,4 @@
-"""Text to one SELECT syntax tree that two parsers agree on, or a refusal that points at the
-place."""
+"""Text to one syntax tree that two parsers agree on, or a refusal that points at the place."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 from analyzer.agreement import check_agreement, read_statement, too_deep
 from analyzer.lexical import TextLimits, check_text
 from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, Unsupported
-from analyzer.syntax import given
+from analyzer.syntax import Tree, given
 
 # sqlglot logs the text of statements that it does not know. Analysts' SQL belongs in no log.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
@@ -23,13 +22,13 @@ logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 _Meaning = TypeVar("_Meaning")
 
 
-def parse(sql: str, limits: TextLimits | None = None) -> exp.Select:
+def parse(sql: str, limits: TextLimits | None = None) -> Tree:
     """The one SELECT statement that ``sql`` is, as :func:`parse_as` raises."""
     return parse_as(sql, lambda tree: tree, limits)
 
 
 def parse_as(
-    sql: str, bind: Callable[[exp.Select], _Meaning], limits: TextLimits | None = None
+    sql: str, bind: Callable[[Tree], _Meaning], limits: TextLimits | None = None
 ) -> _Meaning:
     """What ``bind`` makes of the one SELECT statement that ``sql`` is.
 
@@ -55,7 +54,7 @@ def parse_as(
     return bind(tree)
 
 
-def _tree(sql: str) -> exp.Select:
+def _tree(sql: str) -> Tree:
     try:
         # The line end is for sqlglot's tokenizer, which trips over '' at the end after a $1.
         trees = sqlglot.parse(sql + "\n", dialect="postgres", error_level=ErrorLevel.IMMEDIATE)
@@ -75,7 +74,7 @@ def _tree(sql: str) -> exp.Select:
     tree = statements[0]
     while isinstance(tree, exp.Subquery) and set(given(tree)) == {"this"}:
         tree = tree.this
-    if not isinstance(tree, exp.Select):
+    if not isinstance(tree, Tree):
         raise Unsupported(
             "Only SELECT statements are answered.",
             hint="Ask for aggregates: SELECT count(*) FROM a table, with WHERE and GROUP BY.",

@@ -46,7 +46,8 @@ class Draw:
     label: str
     """What it measures, e.g. ``count(*)`` or ``avg(age)``, for people."""
     cells: tuple[int, ...]
-    """Which integer columns of the exact rows (counted after the key columns) belong to it."""
+    """Which integer columns of its block's exact rows (counted after the key columns) belong to
+    it."""
     sensitivity: Sensitivity
     noise: Noise
     tick: Fraction
@@ -91,6 +92,7 @@ class Quantile:
     """A quantile that is read off the noisy histogram of a draw."""
 
     draw: int
+    """The index of the draw in its block."""
     fraction: Fraction
     continuous: bool
     """Between two values, or one of them."""
@@ -105,6 +107,30 @@ class Quantile:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """One aggregation of protected rows: what is asked of the data, and how it is blurred."""
+
+    exact: Statement
+    """Runs on the protected data. One row a group: ``key_types`` key columns, then one integer for
+    each cell. For public keys exactly the public keys appear, whatever the data. With several
+    parts, two columns come before the keys: the part's number and the bucket."""
+    parts: tuple[Part, ...]
+    """The first has one row for every group that there is, and comes first."""
+    key_types: tuple[Type, ...]
+    public_keys: bool
+    draws: tuple[Draw, ...]
+    selection: int | None
+    """For keys that are not public: the index of the draw that counts units; else None."""
+    threshold: int | None
+    quantiles: tuple[Quantile, ...]
+
+    @property
+    def cells(self) -> int:
+        """How many noisy cells a group has."""
+        return sum(len(draw.cells) for draw in self.draws)
+
+
+@dataclass(frozen=True, slots=True)
 class PrivatePlan:
     """A pure function of the SQL, the parameters, the ask and the catalog."""
 
@@ -113,26 +139,21 @@ class PrivatePlan:
     units: tuple[str, ...]
     """The privacy units whose rows the answer is made of, sorted: each is charged the loss. A unit
     is called by the name of its table."""
-    exact: Statement
-    """Runs on the protected data. One row a group: ``key_types`` key columns, then one integer for
-    each cell. For public keys exactly the public keys appear, whatever the data. With several
-    parts, two columns come before the keys: the part's number and the bucket."""
-    parts: tuple[Part, ...]
-    """The first has one row for every group that there is."""
-    key_types: tuple[Type, ...]
-    public_keys: bool
-    draws: tuple[Draw, ...]
-    selection: int | None
-    """For keys that are not public: the index of the draw that counts units; else None."""
-    threshold: int | None
-    quantiles: tuple[Quantile, ...]
+    blocks: tuple[Block, ...]
+    """The aggregations of the query. All their draws are calibrated together."""
     finish: Statement
-    """Runs on noisy values only: ``$1`` is a JSON array of ``{"r": row number, "k0": .., "c0":
-    ..}``, numbered from 0. Gives ``place, output 0, ..., error bar 0, ...`` in the order of places;
-    an error bar is NULL where an output is exact or no number."""
+    """Runs on noisy values only: ``$1`` is a JSON array that holds, for each block, an array of
+    ``{"r": row number, "k0": .., "c0": ..}``, numbered from 0. Gives ``place, output 0, ..., error
+    bar 0, ...`` in the order of places; an error bar is NULL where an output is exact or no
+    number."""
     columns: tuple[OutputColumn, ...]
     events: tuple[Event, ...]
     loss: Loss
     notices: tuple[str, ...]
     digest: str
     """Identifies the canonical plan with its parameters, loss and policy version."""
+
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """Those of all blocks, in order; output columns count them so."""
+        return tuple(draw for block in self.blocks for draw in block.draws)

@@ -103,21 +103,28 @@ Relation = Scan | Derived | Grouped | Union | Join
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One aggregation over protected rows, resolved and typed.
+class Aggregation:
+    """One aggregation over protected rows, resolved and typed; it becomes a block of the plan.
 
-    The first of the ``stages`` reads group keys as columns ``k0, k1, ...`` of the relation
-    ``noisy``, and contains :class:`~analyzer.expressions.Aggregate` nodes.
+    Stages read its group keys as columns ``k0, k1, ...`` of its noisy groups, and its aggregates
+    are the :class:`~analyzer.expressions.Aggregate` nodes that carry its number.
     """
 
     source: Relation
     owned: Ownership
     where: Expr | None
     keys: tuple[Expr, ...]
-    stages: tuple[Stage, ...]
-    """What is computed from the noisy groups; the last one is the answer."""
     sets: tuple[int, ...] = (0,)
     """Grouping sets by their GROUPING numbers, the last key in the lowest bit; (0,) is plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a text asks: aggregations over protected rows, and all that is computed from them."""
+
+    aggregations: tuple[Aggregation, ...]
+    stages: tuple[Stage, ...]
+    """What is computed from the noisy groups; the last one is the answer."""
 
 
 def conjuncts(*conditions: Expr | None) -> list[Expr]:

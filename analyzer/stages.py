@@ -1,7 +1,7 @@
 """What is computed from noisy groups, as a chain of stages: SELECTs over noisy values only.
 
-The first stage reads the noisy cells of the private query; each further one reads stages before it.
-All of it is arithmetic on what was published already, so none of it costs privacy.
+A stage reads the noisy groups of one block, or stages before it. All of it is arithmetic on what
+was published already, so none of it costs privacy.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from analyzer.expressions import Aggregate, Expr, Ref, walk
+from analyzer.types import Type
 
-CELLS = "noisy"
-"""The alias of the private query's noisy rows."""
+SCALARS = "scalars"
+"""The alias of references to subqueries that stand for one value; their names are stages."""
 KEYS = "grouped"
 """The alias under which the keys of a stage with groups are referred to."""
 CALLS = "calls"
@@ -54,10 +55,11 @@ class NoisyCall:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of an earlier stage, or with None the noisy cells of the private query."""
+    """The rows of an earlier stage, or with None the noisy groups of a block."""
 
     alias: str
     stage: int | None
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,33 @@ class Paired:
     on: Expr | None
 
 
-Source = Rows | Paired
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A part of UNION: an earlier stage, and the columns that it gives."""
+
+    rows: Rows
+    columns: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """UNION ALL: the rows of all arms, as columns ``o0, o1, ...``."""
+
+    alias: str
+    arms: tuple[Arm, ...]
+    stored: tuple[Type, ...]
+    """What the columns of all arms are stored as."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneRow:
+    """No FROM: one row without columns."""
+
+    alias: str
+
+
+Item = Rows | Stacked | OneRow
+Source = Item | Paired
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +130,27 @@ class Stage:
     @property
     def crosses(self) -> bool:
         """Whether a row depends on the cells of several groups."""
-        return bool(self.calls) or self.groups is not None or isinstance(self.source, Paired)
+        if self.calls or self.groups is not None or isinstance(self.source, Paired):
+            return True
+        return any(is_scalar(e) for one in expressions(self) for e in walk(one))
 
 
-def aliased(source: Source) -> Iterator[Rows]:
+def cells_of(block: int) -> str:
+    """The alias of a block's noisy groups."""
+    return f"noisy{block}"
+
+
+def is_scalar(expression: Expr) -> bool:
+    return isinstance(expression, Ref) and expression.alias == SCALARS
+
+
+def aliased(source: Source) -> Iterator[Item]:
     """The items of FROM, from left to right."""
-    if isinstance(source, Rows):
-        yield source
-    else:
+    if isinstance(source, Paired):
         yield from aliased(source.left)
         yield from aliased(source.right)
+    else:
+        yield source
 
 
 def expressions(stage: Stage) -> Iterator[Expr]:
@@ -131,6 +170,12 @@ def expressions(stage: Stage) -> Iterator[Expr]:
         yield key.expression
 
 
+def aggregates_in(stages: Sequence[Stage]) -> list[Aggregate]:
+    """The different aggregates over protected rows, in order of appearance."""
+    found = [e for stage in stages for one in expressions(stage) for e in walk(one)]
+    return list(dict.fromkeys(e for e in found if isinstance(e, Aggregate)))
+
+
 def of_call(call: NoisyCall) -> Iterator[Expr]:
     """What a call reads."""
     yield from call.arguments
@@ -141,11 +186,18 @@ def of_call(call: NoisyCall) -> Iterator[Expr]:
 
 
 def _conditions(source: Source) -> Iterator[Expr]:
+    if isinstance(source, Stacked):
+        for arm in source.arms:
+            yield from arm.columns
     if isinstance(source, Paired):
         yield from _conditions(source.left)
         yield from _conditions(source.right)
         if source.on is not None:
             yield source.on
+
+
+_Outputs = list[list[frozenset[Aggregate]]]
+"""The aggregates behind each output of each stage."""
 
 
 def aggregates_of(stages: Sequence[Stage]) -> list[frozenset[Aggregate]]:
@@ -154,18 +206,32 @@ def aggregates_of(stages: Sequence[Stage]) -> list[frozenset[Aggregate]]:
     Not those behind conditions and groups: which rows there are is decided on the answer, so a key
     that noisy rows are grouped by holds still like any other.
     """
-    outputs: list[list[frozenset[Aggregate]]] = []
+    outputs: _Outputs = []
     for stage in stages:
-        known: dict[tuple[str, str], frozenset[Aggregate]] = {}
+        known = {(SCALARS, str(i)): used for i, (used, *_) in enumerate(outputs)}
         for item in aliased(stage.source):
-            if item.stage is not None:
-                columns = outputs[item.stage]
-                known.update({(item.alias, f"o{i}"): used for i, used in enumerate(columns)})
+            columns = _columns(item, outputs)
+            known.update({(item.alias, f"o{i}"): used for i, used in enumerate(columns)})
         for call in stage.calls:
             behind = [_behind(e, known) for e in of_call(call)]
             known[call.ref.alias, call.ref.name] = frozenset().union(*behind)
         outputs.append([_behind(e, known) for _, e in stage.outputs])
     return outputs[-1]
+
+
+def _columns(item: Item, outputs: _Outputs) -> Sequence[frozenset[Aggregate]]:
+    """The aggregates behind each column of an item of FROM."""
+    if isinstance(item, Rows) and item.stage is not None:
+        return outputs[item.stage]
+    if not isinstance(item, Stacked):
+        return ()
+    arms = []
+    for arm in item.arms:
+        known = {
+            (arm.rows.alias, f"o{i}"): used for i, used in enumerate(_columns(arm.rows, outputs))
+        }
+        arms.append([_behind(column, known) for column in arm.columns])
+    return [frozenset().union(*used) for used in zip(*arms, strict=True)]
 
 
 def _behind(

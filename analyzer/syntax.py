@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sqlglot import exp
 
 from analyzer.refusals import Unsupported
+
+Tree = exp.Select | exp.SetOperation
+"""A whole statement."""
 
 
 def given(node: exp.Expression) -> dict[str, object]:
@@ -40,3 +45,10 @@ def position_of(node: exp.Expression) -> int | None:
 def spoken(node: exp.Expression) -> str:
     """A syntax node's name for a sentence: ``Select`` is SELECT, ``NullSafeEQ`` is NULLSAFEEQ."""
     return type(node).__name__.upper()
+
+
+def scalars(node: exp.Expression) -> Iterator[exp.Subquery]:
+    """The subqueries in an expression that stand for one value each."""
+    for part in node.walk(prune=lambda one: isinstance(one, exp.Query)):
+        if isinstance(part, exp.Subquery) and not isinstance(part.parent, exp.In | exp.Exists):
+            yield part

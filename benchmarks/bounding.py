@@ -29,11 +29,11 @@ def run(catalog: Catalog, dsn: str) -> list[tuple[str, ...]]:
         clock = _Clock(connection.info.backend_pid)
         for name, sql in QUESTIONS.items():
             plan = analyze(sql, catalog)
-            parameters = [_text(p) for p in plan.exact.parameters]
+            parameters = [_text(p) for p in plan.blocks[0].exact.parameters]
             raw, ours = [], []
             for _ in range(_ROUNDS):
                 raw.append(_once(cursor, clock, sql, []))
-                ours.append(_once(cursor, clock, plan.exact.sql, parameters))
+                ours.append(_once(cursor, clock, plan.blocks[0].exact.sql, parameters))
             a, b = statistics.median(raw), statistics.median(ours)
             rows.append((name, f"{a:.1f}", f"{b:.1f}", f"{b / a:.2f}x"))
     return rows

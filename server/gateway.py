@@ -3,8 +3,8 @@
     plan        = analyze(sql, catalog, ask)        pure; may refuse, free, without the data
     reservation = ledger.reserve(...)               durable; may refuse, free, without the data
     ledger.dispatch(reservation.id)                 from here on nothing is given back
-    exact       = engine.fetch(plan.exact)          the only contact with protected data
-    noisy       = publish(plan, exact)              noise; exact values end here
+    exact       = engine.fetch(plan.blocks)         the only contact with protected data
+    noisy       = Publisher(plan).take(exact)       noise, as rows come; exact values end here
     rows        = engine.finish(plan.finish, noisy) arithmetic, HAVING, ORDER BY on noisy values
     tick.wait(began)                                how long it took is not for the asker
     ledger.settle(reservation.id, reply)            stored before a byte leaves
@@ -23,7 +23,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -40,7 +40,7 @@ from server import observations as seen
 from server.engines import Engine
 from server.observations import Name, Observer, Station
 from server.plans import Plans
-from server.releases import answer, publish
+from server.releases import Publisher, answer
 from server.replies import reply_json, request_digest
 from server.ticks import Tick
 
@@ -277,10 +277,13 @@ class Gateway:
             station = Station.DISPATCH
             await _to_the_end(ledger.dispatch(held.id))
             station = Station.FETCH
-            exact = await engine.fetch(plan.exact)
+            publisher = Publisher(plan)
+            async with aclosing(engine.fetch([block.exact for block in plan.blocks])) as exact:
+                async for block, some in exact:
+                    await asyncio.to_thread(publisher.take, block, some)
+                    del some
             station = Station.PUBLISH
-            noisy = await asyncio.to_thread(publish, plan, exact)
-            del exact
+            noisy = await asyncio.to_thread(publisher.release)
             station = Station.FINISH
             rows = await engine.finish(plan.finish, noisy)
             station = Station.ANSWER

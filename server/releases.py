@@ -1,7 +1,7 @@
 """Exact rows to noisy cells, and noisy outputs to an answer with error bars.
 
-:func:`publish` is where exact values end: what it returns is private, and everything after it is
-arithmetic on noisy values.
+:class:`Publisher` is where exact values end: what it releases is private, and everything after it
+is arithmetic on noisy values.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from analyzer.plan import Draw, OutputColumn, PrivatePlan
+from analyzer.plan import Block, Draw, OutputColumn, PrivatePlan
 from analyzer.types import Type
 from mechanisms.calibration import NoiseKind
 from mechanisms.noise import add_noise
 from mechanisms.quantiles import read_quantile
 from mechanisms.thresholds import show_key
+
+MAX_GROUPS = 200_000
+"""The most groups that one answer may be made of."""
 
 Cell = bool | int | float | str | None
 """A value of an answer, as JSON has it."""
@@ -46,85 +49,130 @@ class Answer:
         }
 
 
-def publish(plan: PrivatePlan, exact: Sequence[Sequence[Any]]) -> str:
-    """The noisy rows as the JSON that ``plan.finish`` reads.
+class TooManyGroups(Exception):
+    """More groups are to be shown than an answer may have. A function of noisy values."""
+
+
+class Publisher:
+    """Adds noise to the exact rows of a plan as they come, and keeps noisy cells only.
 
     Every cell of every group gets noise of its own. Where keys are not public, a group is kept when
-    its noisy number of units reaches the threshold; what is kept is numbered anew.
-
-    Args:
-        plan: what was decided before the data was asked.
-        exact: rows of ``plan.exact``.
-
-    Raises:
-        NoiseFailed: the sampler failed; its text holds no value.
+    its noisy number of units reaches the threshold; nothing is kept of the others, so what one
+    person can fill is time, not room, and whether there are too many groups is decided on noisy
+    numbers.
     """
-    groups = assembled(plan, exact)
-    noisy: list[list[int]] = [[0] * len(cells) for _, cells in groups]
-    for draw in plan.draws:
-        values = [cells[c] for _, cells in groups for c in draw.cells]
-        blurred = iter(add_noise(values, draw.noise))
-        for cells in noisy:
-            for c in draw.cells:
-                cells[c] = next(blurred)
-    shown = zip((keys for keys, _ in groups), noisy, strict=True)
-    if plan.selection is not None and plan.threshold is not None:
-        (units,) = plan.draws[plan.selection].cells
-        shown = ((k, c) for k, c in shown if show_key(c[units], plan.threshold))  # type: ignore[assignment]
-    return json.dumps(
-        [
+
+    def __init__(self, plan: PrivatePlan, *, most: int = MAX_GROUPS) -> None:
+        """``most``: groups of all blocks together that an answer may show."""
+        self._blocks = [_Block(block) for block in plan.blocks]
+        self._most = most
+
+    def take(self, block: int, rows: Sequence[Sequence[Any]]) -> None:
+        """Some rows of ``plan.blocks[block].exact``, in their order.
+
+        Raises:
+            NoiseFailed: the sampler failed; its text holds no value.
+            TooManyGroups: what is shown of the rows so far is too much.
+        """
+        self._blocks[block].take(rows)
+        if sum(len(one.groups) for one in self._blocks) > self._most:
+            raise TooManyGroups
+
+    def release(self) -> str:
+        """The noisy rows as the JSON that ``plan.finish`` reads; shown groups numbered anew."""
+        return json.dumps([one.release() for one in self._blocks])
+
+
+class _Block:
+    """The groups of one block that are shown, by their keys as JSON has them."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._start = 2 if len(block.parts) > 1 else 0
+        own = set(block.parts[0].cells)
+        # A draw is of one part: of the first, which has every group, or of another beside it.
+        self._first = [draw for draw in block.draws if own.issuperset(draw.cells)]
+        self._later = [draw for draw in block.draws if not own.issuperset(draw.cells)]
+        self.groups: dict[tuple[Any, ...], list[int]] = {}
+
+    def take(self, rows: Sequence[Sequence[Any]]) -> None:
+        first = [row for row in rows if self._part(row) == 0]
+        exact = [self._cells(row) for row in first]
+        _blur(self._first, exact)
+        for row, cells in zip(first, exact, strict=True):
+            if self._is_shown(cells):
+                self.groups[self._key(row)] = cells
+        for row in rows:
+            # Groups that the first part has not, or that are not shown, have nothing here.
+            own = self.groups.get(self._key(row)) if self._part(row) > 0 else None
+            if own is not None:
+                self._fill(own, row)
+
+    def release(self) -> list[dict[str, Any]]:
+        _blur(self._later, list(self.groups.values()))
+        return [
             {
                 "r": r,
                 **{f"k{i}": key for i, key in enumerate(keys)},
-                **_columns(plan, cells),
+                **_columns(self._block, cells),
             }
-            for r, (keys, cells) in enumerate(shown)
+            for r, (keys, cells) in enumerate(self.groups.items())
         ]
-    )
 
+    def _part(self, row: Sequence[Any]) -> int:
+        return int(row[0]) if self._start else 0
 
-def assembled(
-    plan: PrivatePlan, exact: Sequence[Sequence[Any]]
-) -> list[tuple[tuple[Any, ...], list[int]]]:
-    """Every group with its keys, as JSON has them, and all its exact cells.
+    def _key(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(map(_key, row[self._start : self._start + len(self._block.key_types)]))
 
-    The first part of the statement has every group; the others fill in cells, and where they have
-    groups that the first has not (whose keys are not shown), nothing.
-    """
-    keys, several = len(plan.key_types), len(plan.parts) > 1
-    count = sum(len(draw.cells) for draw in plan.draws)
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    start = 2 if several else 0
-    for row in exact:
-        number = row[0] if several else 0
-        key = tuple(_key(value) for value in row[start : start + keys])
-        cells = groups.setdefault(key, [0] * count) if number == 0 else groups.get(key)
-        if cells is None:
-            continue
-        part = plan.parts[number]
+    def _cells(self, row: Sequence[Any]) -> list[int]:
+        """All cells of a group from its row in the first part; those of other parts are zero."""
+        cells = [0] * self._block.cells
+        self._fill(cells, row)
+        return cells
+
+    def _fill(self, cells: list[int], row: Sequence[Any]) -> None:
+        part, values = self._block.parts[self._part(row)], row[self._start :]
+        values = values[len(self._block.key_types) :]
         if part.buckets:
-            cells[part.cells[row[1]]] = int(row[start + keys])
+            cells[part.cells[row[1]]] = int(values[0])
         else:
-            for cell, value in zip(part.cells, row[start + keys :], strict=False):
+            for cell, value in zip(part.cells, values, strict=False):
                 cells[cell] = int(value)
-    return list(groups.items())
+
+    def _is_shown(self, cells: Sequence[int]) -> bool:
+        block = self._block
+        if block.selection is None or block.threshold is None:
+            return True
+        (units,) = block.draws[block.selection].cells
+        return show_key(cells[units], block.threshold)
+
+
+def _blur(draws: Sequence[Draw], groups: Sequence[list[int]]) -> None:
+    """Puts noisy cells in place of the exact ones of the draws."""
+    for draw in draws:
+        values = [cells[c] for cells in groups for c in draw.cells]
+        blurred = iter(add_noise(values, draw.noise))
+        for cells in groups:
+            for c in draw.cells:
+                cells[c] = next(blurred)
 
 
 def _key(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def _columns(plan: PrivatePlan, cells: Sequence[int]) -> dict[str, Any]:
+def _columns(block: Block, cells: Sequence[int]) -> dict[str, Any]:
     """The noisy columns of a group: cells, and quantiles in place of histograms."""
-    histograms = {q.draw for q in plan.quantiles}
+    histograms = {q.draw for q in block.quantiles}
     columns: dict[str, Any] = {
         f"c{c}": cells[c]
-        for i, draw in enumerate(plan.draws)
+        for i, draw in enumerate(block.draws)
         if i not in histograms
         for c in draw.cells
     }
-    for i, one in enumerate(plan.quantiles):
-        draw = plan.draws[one.draw]
+    for i, one in enumerate(block.quantiles):
+        draw = block.draws[one.draw]
         values = read_quantile(one, [cells[c] for c in draw.cells], draw.noise, draw.tick)
         for way, value in zip(("", "u", "d"), values, strict=True):
             columns[f"q{i}{way}"] = str(value)
@@ -162,10 +210,18 @@ def _cell(value: Any, type_: Type) -> Cell:
 
 def _mechanisms(plan: PrivatePlan) -> tuple[dict[str, Any], ...]:
     """One entry for each draw, in the units of the data."""
-    return tuple(_mechanism(plan, index, draw) for index, draw in enumerate(plan.draws))
+    thresholds = [
+        block.threshold if index == block.selection else None
+        for block in plan.blocks
+        for index in range(len(block.draws))
+    ]
+    return tuple(
+        _mechanism(plan, index, draw, threshold)
+        for index, (draw, threshold) in enumerate(zip(plan.draws, thresholds, strict=True))
+    )
 
 
-def _mechanism(plan: PrivatePlan, index: int, draw: Draw) -> dict[str, Any]:
+def _mechanism(plan: PrivatePlan, index: int, draw: Draw, threshold: int | None) -> dict[str, Any]:
     laplace = draw.noise.kind is NoiseKind.LAPLACE
     return {
         "measures": draw.label,
@@ -179,7 +235,7 @@ def _mechanism(plan: PrivatePlan, index: int, draw: Draw) -> dict[str, Any]:
         ),
         "grid": _float(draw.tick),
         "error_bar": _float(draw.error_bar * draw.tick),
-        "threshold": plan.threshold if index == plan.selection else None,
+        "threshold": threshold,
     }
 
 

@@ -117,11 +117,16 @@ def quote_json(plan: PrivatePlan) -> dict[str, Any]:
             }
             for draw in plan.draws
         ],
-        "keys": {"public": plan.public_keys, "threshold": plan.threshold},
-        "statement": {
-            "sql": plan.exact.sql,
-            "parameters": [_parameter(v) for v in plan.exact.parameters],
-        },
+        "blocks": [
+            {
+                "keys": {"public": block.public_keys, "threshold": block.threshold},
+                "statement": {
+                    "sql": block.exact.sql,
+                    "parameters": [_parameter(v) for v in block.exact.parameters],
+                },
+            }
+            for block in plan.blocks
+        ],
         "policy_version": plan.policy_version,
         "notices": list(plan.notices),
     }

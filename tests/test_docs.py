@@ -179,7 +179,7 @@ def _bound(example: str) -> Expr:
             analyze(sql, catalog)
         except UnknownColumn:
             continue
-        where = bind(parse(sql), catalog).where
+        where = bind(parse(sql), catalog).aggregations[0].where
         assert where is not None
         return where
     raise AssertionError(example)

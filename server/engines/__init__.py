@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 from analyzer.plan import Statement
@@ -60,12 +61,15 @@ class Engine(Protocol):
     and an answer must not fail on what the data holds.
     """
 
-    async def fetch(self, statement: Statement) -> list[Row]:
-        """Runs the exact statement of a plan on protected data.
+    def fetch(self, statements: Sequence[Statement]) -> AsyncGenerator[tuple[int, ExactRows]]:
+        """Runs the exact statements of a plan on protected data, all on one state of it.
+
+        Gives rows in chunks, each with the number of its statement. There is no limit on them:
+        that one person decides whether it is passed would tell that she is there.
 
         Raises:
             EngineUnavailable: the database was not asked.
-            EngineFailed: it was asked and failed, or gave more rows than the limit.
+            EngineFailed: it was asked and failed.
         """
         ...
 
@@ -76,7 +80,8 @@ class Engine(Protocol):
             noisy_rows: a JSON array, bound as ``$1``; the parameters follow from ``$2``.
 
         Raises:
-            EngineFailed: as for :meth:`fetch`.
+            EngineUnavailable, EngineFailed: as for :meth:`fetch`, or there are more rows than the
+                limit.
         """
         ...
 

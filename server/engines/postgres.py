@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Self
 
 import psycopg
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncRawCursor, IsolationLevel
 from psycopg.types.string import TextLoader
 from psycopg_pool import AsyncConnectionPool
 
@@ -23,7 +23,7 @@ from server.engines import EngineFailed, EngineUnavailable, ExactRows, Row
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1000
-"""Rows that are fetched at once: memory is bounded before the limit on rows is reached."""
+"""Rows that are fetched at once."""
 
 _PINNED = {
     # Names mean what pg_catalog says, whatever else the database holds.
@@ -62,7 +62,7 @@ class Bounds:
     """Waiting for a connection of the pool, and for a new one to be made."""
     connections: int = 8
     rows: int = 200_000
-    """The most rows that one statement may give."""
+    """The most rows that an answer may have."""
 
 
 class PostgresEngine:
@@ -113,16 +113,19 @@ class PostgresEngine:
 
     async def ready(self) -> bool:
         try:
-            rows = await self._run("SELECT 1", ())
+            rows = await self._all("SELECT 1", ())
         except EngineFailed:
             return False
         return rows == [(1,)]
 
-    async def fetch(self, statement: Statement) -> list[Row]:
-        return await self._run(statement.sql, self._parameters(statement))
+    async def fetch(self, statements: Sequence[Statement]) -> AsyncGenerator[tuple[int, ExactRows]]:
+        texts = [(statement.sql, self._parameters(statement)) for statement in statements]
+        async with aclosing(self._run(texts)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def finish(self, statement: Statement, noisy_rows: str) -> list[Row]:
-        return await self._run(statement.sql, [noisy_rows, *self._parameters(statement)])
+        return await self._all(statement.sql, [noisy_rows, *self._parameters(statement)])
 
     def _parameters(self, statement: Statement) -> list[str | None]:
         return [
@@ -130,15 +133,33 @@ class PostgresEngine:
             for value in statement.parameters
         ]
 
-    async def _run(self, sql: str, parameters: Sequence[str | None]) -> ExactRows:
-        """Runs one statement in a read-only transaction of its own."""
+    async def _all(self, sql: str, parameters: Sequence[str | None]) -> ExactRows:
+        """All rows of one statement, up to the limit."""
+        found = ExactRows()
+        async with aclosing(self._run([(sql, parameters)])) as chunks:
+            async for _, rows in chunks:
+                found += rows
+                if len(found) > self._bounds.rows:
+                    _log.error("engine failed: %s", _TOO_MANY_ROWS)
+                    raise EngineFailed(_TOO_MANY_ROWS)
+        return found
+
+    async def _run(
+        self, statements: Sequence[tuple[str, Sequence[str | None]]]
+    ) -> AsyncGenerator[tuple[int, ExactRows]]:
+        """Runs statements in a read-only transaction of their own."""
         try:
             async with self._connection() as connection, connection.transaction():
-                return await self._rows(connection, sql, parameters)
+                for number, (sql, parameters) in enumerate(statements):
+                    async with aclosing(_chunks(connection, sql, parameters)) as chunks:
+                        async for rows in chunks:
+                            yield number, rows
         except EngineFailed as error:
             failed = type(error)(error.sqlstate)
         except psycopg.Error as error:
             failed = EngineFailed(error.sqlstate)
+        else:
+            return
         # Raised out here, the new exception has no context and no frames: neither the driver's text
         # nor a local variable with rows in it can follow it into a log.
         _log.error("engine failed: %s", failed.sqlstate)
@@ -155,21 +176,26 @@ class PostgresEngine:
         finally:
             await self._pool.putconn(connection)
 
-    async def _rows(
-        self, connection: AsyncConnection[Row], sql: str, parameters: Sequence[str | None]
-    ) -> ExactRows:
-        rows = ExactRows()
-        async with connection.cursor() as cursor:
-            # A str goes out with no type of its own, so the CAST around each placeholder decides.
-            async for row in cursor.stream(sql.encode(), parameters, size=_CHUNK):
-                if len(rows) == self._bounds.rows:
-                    raise EngineFailed(_TOO_MANY_ROWS)
-                rows.append(row)
-        return rows
+
+async def _chunks(
+    connection: AsyncConnection[Row], sql: str, parameters: Sequence[str | None]
+) -> AsyncGenerator[ExactRows]:
+    """The rows of one statement, some at a time: they are never in memory all at once."""
+    rows = ExactRows()
+    async with connection.cursor() as cursor:
+        # A str goes out with no type of its own, so the CAST around each placeholder decides.
+        async for row in cursor.stream(sql.encode(), parameters, size=_CHUNK):
+            rows.append(row)
+            if len(rows) == _CHUNK:
+                yield rows
+                rows = ExactRows()
+    yield rows
 
 
 async def _configure(connection: AsyncConnection[Row]) -> None:
     await connection.set_read_only(True)
+    # The statements of one plan see one state of the data.
+    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     for name in _AS_TEXT:
         connection.adapters.register_loader(name, TextLoader)
 

@@ -153,8 +153,12 @@ _QUOTE = {
             "confidence": "0.95",
         }
     ],
-    "keys": {"public": True, "threshold": None},
-    "statement": {"sql": "SELECT ...", "parameters": []},
+    "blocks": [
+        {
+            "keys": {"public": True, "threshold": None},
+            "statement": {"sql": "SELECT ...", "parameters": []},
+        }
+    ],
     "policy_version": "3f1c...",
     "notices": [],
 }
@@ -187,8 +191,9 @@ async def query(request: Request, services: Services_, analyst: AnalystId) -> Re
     openapi_extra=accepts(QuestionBody, _EXAMPLE),
     responses=answers(
         _QUOTE,
-        "The loss, the noise of every draw with its error bar at 95 %, and the"
-        " statement that would run; or the refusal that the query would get.",
+        "The loss, the noise of every draw with its error bar at 95 %, and the statements that"
+        " would run, one for each aggregation of the query; or the refusal that the query would"
+        " get.",
     ),
 )
 async def quote(request: Request, services: Services_, analyst: AnalystId) -> Response:

@@ -453,7 +453,6 @@ SELECT 'ü€😀' FROM ¦WHERE | 42601 | near "WHERE"
 ¦EXPLAIN SELECT 1 | 0A000 | SELECT
 ¦SHOW all | 0A000 | SELECT
 ¦VALUES (1) | 0A000 | SELECT
-¦SELECT 1 UNION SELECT 2 | 0A000 | SELECT
 -- nothing | 42601 | exactly one
 """.strip().splitlines()
 """A text with its place marked, the code, and words of the refusal."""

@@ -27,7 +27,7 @@ from typing import Any
 from analyzer.analyze import analyze
 from analyzer.asks import ask_of, error_bar_of
 from analyzer.catalog import Catalog
-from analyzer.plan import PrivatePlan, QueryOptions, SelectionKey, Statement
+from analyzer.plan import Block, PrivatePlan, QueryOptions, SelectionKey, Statement
 from analyzer.refusals import Refusal
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -114,24 +114,31 @@ def _pointed(sql: str, position: int) -> list[str]:
 
 
 def described_plan(plan: PrivatePlan, *, finish: bool) -> str:
-    how = "public" if plan.public_keys else f"shown from {plan.threshold} people on"
-    types = ", ".join(kind.value for kind in plan.key_types)
-    lines = [f"keys: {types or 'none'}, {how}"]
-    for draw in plan.draws:
-        cells = ", ".join(f"c{cell}" for cell in draw.cells)
-        most = draw.sensitivity
-        lines.append(
-            f"draw: {draw.label} in {cells}, steps of {draw.tick}, L1 {most.l1},"
-            f" L2 squared {most.l2_squared}, {draw.noise.kind.value} of scale"
-            f" {float(draw.noise.scale):.6g}, error bar {draw.error_bar}"
-        )
+    lines: list[str] = []
+    for block in plan.blocks:
+        lines += _described_block(block)
     for column in plan.columns:
         of = f" from draws {list(column.draws)}" if column.noisy else ", exact"
         lines.append(f"column: {column.name} {column.type.value}{of}")
     lines += [f"notice: {notice}" for notice in plan.notices]
-    lines += ["exact:", *_statement(plan.exact)]
+    for block in plan.blocks:
+        lines += ["exact:", *_statement(block.exact)]
     lines += ["finish:", *_statement(plan.finish)] if finish else []
     return "\n".join(lines)
+
+
+def _described_block(block: Block) -> Iterator[str]:
+    how = "public" if block.public_keys else f"shown from {block.threshold} people on"
+    types = ", ".join(kind.value for kind in block.key_types)
+    yield f"keys: {types or 'none'}, {how}"
+    for draw in block.draws:
+        cells = ", ".join(f"c{cell}" for cell in draw.cells)
+        most = draw.sensitivity
+        yield (
+            f"draw: {draw.label} in {cells}, steps of {draw.tick}, L1 {most.l1},"
+            f" L2 squared {most.l2_squared}, {draw.noise.kind.value} of scale"
+            f" {float(draw.noise.scale):.6g}, error bar {draw.error_bar}"
+        )
 
 
 def _statement(statement: Statement) -> list[str]:

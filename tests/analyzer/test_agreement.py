@@ -22,6 +22,7 @@ from analyzer.agreement import check_agreement, read_statement
 from analyzer.lexical import TextLimits, check_text
 from analyzer.parse import parse, parse_as
 from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, UnknownFunction
+from analyzer.syntax import Tree
 from tests.analyzer.agreement_grammar import Texts
 from tests.analyzer.agreement_probes import DIFFERENT, EXPRESSIONS, REFUSED, STATEMENTS
 from tests.analyzer.golden import FIXTURES, read
@@ -264,7 +265,7 @@ def test_the_height_that_is_counted_bounds_the_tree():
 
 
 def test_the_binder_speaks_first_of_what_is_unknown():
-    def bind(tree: exp.Select) -> int:
+    def bind(tree: Tree) -> int:
         if tree.find(exp.Anonymous):
             raise UnknownFunction("The binder knows better.")
         return 7

@@ -26,6 +26,7 @@ from server.releases import Answer
 from tests.fixture import ALICE, catalog, clinic, load
 from tests.guarantee.replay import Replay
 from tests.postgres import Postgres
+from tests.released import publish
 
 Asker = Callable[..., Any]
 
@@ -51,7 +52,7 @@ def ask(place: Replay, monkeypatch: pytest.MonkeyPatch) -> Asker:
             return [value + noise for value in values]
 
         monkeypatch.setattr(releases, "add_noise", add_noise)
-        noisy = releases.publish(plan, place.run(plan.exact))
+        noisy = publish(plan, *place.exact(plan))
         return releases.answer(plan, place.run(plan.finish, noisy))
 
     return asked
@@ -174,13 +175,39 @@ class TestErrorBars:
             assert share == pytest.approx(100 * count / total)
             assert bar == pytest.approx(expected, rel=0.02)
 
+    def test_blocks_move_independently(self, ask: Asker) -> None:
+        """Were the same count of two blocks moved together, their difference would have no bar."""
+        count = "(SELECT count(*) FROM patients)"
+        told = ask(f"SELECT 1.0 * {count} - {count}, 1.0 * {count} + {count}, 2.0 * {count}")
+        own = told.mechanisms[0]["error_bar"]
+        bars = [own * math.sqrt(2), own * math.sqrt(2), 2 * own]
+        assert told.error_bars[0] == pytest.approx(bars, rel=1e-5)
+
+    def test_a_row_of_a_union_has_the_bar_of_its_own_block(self, ask: Asker) -> None:
+        told = ask(
+            "SELECT 'people' AS what, count(*) AS n FROM patients UNION ALL"
+            " SELECT 'visits', count(*) FROM visits UNION ALL SELECT 'nothing', 0"
+        )
+        bars = dict(zip([row[0] for row in told.rows], bars_of(told, 1), strict=True))
+        own = [m["error_bar"] for m in told.mechanisms]
+        assert bars == {"people": own[0], "visits": own[1], "nothing": 0}
+
+    def test_a_value_of_another_block_has_its_rounding_too(self, ask: Asker) -> None:
+        plain, rounded = (
+            ask(f"SELECT (SELECT {what} FROM patients)", noise=0)
+            for what in ("avg(age)", "round(avg(age), -2)")
+        )
+        # The mean moves by a few years, which is no hundred: all the bar is the rounding's.
+        assert bars_of(plain)[0] < 10
+        assert bars_of(rounded) == [50]
+
     def test_many_groups_are_estimated(self, ask: Asker, place: Replay) -> None:
         groups = [{"r": r, "k0": "1950-01-01", "c0": 1000} for r in range(500)]
         plan = analyze(
             "SELECT 1.0 * sum(n), max(b) FROM (SELECT count(*) AS n, 1 AS b FROM patients GROUP BY born) AS t",
             catalog(),
         )
-        (row,) = place.run(plan.finish, json.dumps(groups))
+        (row,) = place.run(plan.finish, json.dumps([groups]))
         own = plan.draws[0].error_bar
         assert float(row[3]) == pytest.approx(own * math.sqrt(500), rel=0.5)
         assert row[4] is None
@@ -322,10 +349,21 @@ class TestCompanions:
             "0A000",
         ),
         ("SELECT DISTINCT count(*) FROM patients GROUP BY city ORDER BY city", "42803"),
+        ("SELECT 1 UNION SELECT 2", "0A000"),
+        ("SELECT count(*) FROM patients WHERE age > (SELECT avg(age) FROM patients)", "ZP003"),
+        ("SELECT count(*), (SELECT sex FROM patients) FROM patients", "ZP003"),
+        ("SELECT (SELECT count(*), 1 FROM patients)", "42804"),
+        ("SELECT (SELECT count(*) FROM patients GROUP BY sex)", "42804"),
         (
-            "SELECT a.n FROM (SELECT count(*) AS n FROM patients) AS a, (SELECT count(*) AS n FROM visits) AS b",
-            "0A000",
+            "SELECT count(*) FROM patients UNION SELECT sex, count(*) FROM patients GROUP BY 1",
+            "42804",
         ),
+        ("SELECT count(*) FROM patients EXCEPT SELECT count(*) FROM visits", "0A000"),
+        ("SELECT count(*) FROM patients UNION SELECT sex FROM patients GROUP BY 1", "42804"),
+        ("SELECT count(*) FROM patients UNION SELECT age FROM patients", "42501"),
+        ("SELECT count(*) AS n FROM patients UNION SELECT 1 ORDER BY n + 1", "42803"),
+        ("SELECT error_bar(count(*)) FROM patients UNION SELECT 1", "0A000"),
+        (" UNION ALL ".join(["SELECT count(*) FROM patients"] * 17), "54001"),
         (
             "SELECT count(*) FROM patients AS p JOIN (SELECT city, count(*) AS n FROM patients GROUP BY city) AS t ON p.city = t.city",
             "ZP003",
@@ -367,10 +405,14 @@ def test_nothing_fails_whatever_keys_and_cells_are(sql: str, key: str, place: Re
         keys += ["Infinity", "-Infinity"]
     for value in (0, 5, -1, 2**62):
         groups = [
-            {"r": r, **({"k0": one} if plan.key_types else {}), **{f"c{c}": value for c in cells}}
+            {
+                "r": r,
+                **({"k0": one} if plan.blocks[0].key_types else {}),
+                **{f"c{c}": value for c in cells},
+            }
             for r, one in enumerate(keys)
         ]
-        rows = place.run(plan.finish, json.dumps(groups))
+        rows = place.run(plan.finish, json.dumps([groups]))
         shown = releases.answer(plan, rows)
         assert json.dumps(shown.to_json(), allow_nan=False)
 
@@ -404,6 +446,6 @@ def test_a_join_of_too_many_rows_fails_early(place: Replay) -> None:
     cells = [cell for draw in plan.draws for cell in draw.cells]
     groups = [{"r": r, "k0": "1950-01-01", **{f"c{cell}": 1 for cell in cells}} for r in range(500)]
     with pytest.raises(psycopg.errors.DivisionByZero):
-        place.run(plan.finish, json.dumps(groups))
-    ((_, joined, _),) = place.run(plan.finish, json.dumps(groups[:11]))
+        place.run(plan.finish, json.dumps([groups]))
+    ((_, joined, _),) = place.run(plan.finish, json.dumps([groups[:11]]))
     assert joined == 11**4

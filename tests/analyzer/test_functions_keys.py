@@ -377,10 +377,10 @@ def _answer(connection: psycopg.Connection, statement: Statement) -> dict[object
 def test_rows_with_other_keys_are_left_out_and_the_keys_are_those_listed(strange, written):
     plan = analyze(f"SELECT {written} AS k, count(*) FROM people GROUP BY 1", catalog())
     key = bound(written)
-    if not plan.public_keys:
+    if not plan.blocks[0].public_keys:
         assert (size(key.facts.domain) or 0) > catalog().max_keys
         return
-    answer = _answer(strange, plan.exact)
+    answer = _answer(strange, plan.blocks[0].exact)
     keys = listed(strange, key)
     assert set(answer) == set(keys)
     printer = Printer({})
@@ -407,4 +407,4 @@ def test_a_list_of_any_length_is_not_written_out_while_analyzing():
     key = bound("steps * 1000000 + kids")
     assert size(key.facts.domain) == 30_000 * 1_000_000 + 6
     plan = analyze("SELECT steps * 1000000, count(*) FROM people GROUP BY 1", catalog())
-    assert not plan.public_keys
+    assert not plan.blocks[0].public_keys

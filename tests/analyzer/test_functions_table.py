@@ -15,7 +15,6 @@ from fractions import Fraction
 
 import psycopg
 import pytest
-from sqlglot import exp
 
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.dates import days
@@ -26,6 +25,7 @@ from analyzer.functions.zones import ZONES
 from analyzer.parse import parse_as
 from analyzer.refusals import Refusal
 from analyzer.scope import Entry, Scope
+from analyzer.syntax import Tree
 from analyzer.types import Type
 from tests.analyzer.expressions import COLUMNS, Maker, expressions, refs, table_columns
 from tests.analyzer.live import (
@@ -240,7 +240,7 @@ def bound(written: str, bounds: dict[str, tuple[int, int]] | None = None) -> Exp
     fields = tuple(refs(table_columns(bounds)).items())
     binder = ExpressionBinder(Scope((Entry("edge", fields),)), (), "a test")
 
-    def bind(tree: exp.Select) -> Expr:
+    def bind(tree: Tree) -> Expr:
         return coerce(binder.bind(tree.expressions[0].this), Type.TEXT)
 
     return parse_as(f"SELECT {written} AS x FROM edge", bind)

@@ -161,7 +161,8 @@ def test_statements_parse_and_hold_no_string(path):
     for case in read(path):
         if case.expected.startswith("keys: "):
             plan = analyze(case.sql, catalog()) if not case.settings else None
-            for statement in [plan.exact, plan.finish] if plan else []:
+            blocks = plan.blocks if plan else ()
+            for statement in [*(b.exact for b in blocks), *([plan.finish] if plan else [])]:
                 assert len(postgast.parse(statement.sql).stmts) == 1
                 assert _plain(statement.sql), _PLAIN.sub("", statement.sql)
 
@@ -171,7 +172,7 @@ CANARY = "qanary4711"
 
 def _texts(sql: str, parameters: tuple[Any, ...] = ()) -> tuple[Statement, Statement]:
     plan = analyze(sql, catalog(), parameters=parameters)
-    return plan.exact, plan.finish
+    return plan.blocks[0].exact, plan.finish
 
 
 @pytest.mark.parametrize(

@@ -389,6 +389,35 @@ COMPUTED_KEYS = (
     "SELECT strpos(name, 'son') > 0, substr(zip, 1, 2), count(*) FROM patients GROUP BY 1, 2",
 )
 
+SEVERAL_BLOCKS = (
+    "SELECT count(*)::numeric / (SELECT count(*) FROM patients) FROM patients WHERE active",
+    "SELECT (SELECT count(*) FROM patients) AS a, (SELECT sum(cost) FROM visits) AS b",
+    (
+        "WITH a AS (SELECT sex, count(*) AS n FROM patients GROUP BY sex),"
+        " b AS (SELECT sex, avg(age) AS m, count(*) AS k FROM patients WHERE active GROUP BY sex)"
+        " SELECT a.sex, n, m, k::numeric / n AS share FROM a JOIN b USING (sex)"
+    ),
+    (
+        "SELECT sex, count(*) AS n FROM patients GROUP BY sex"
+        " UNION ALL SELECT 'all', count(*) FROM patients"
+    ),
+    "SELECT kind, count(*) FROM visits GROUP BY 1 UNION SELECT sex, sum(age) FROM patients GROUP BY 1",
+    (
+        "SELECT diagnosis, count(*), count(*) * 1.0 / (SELECT count(*) FROM visits) AS share"
+        " FROM visits GROUP BY diagnosis"
+    ),
+    (
+        "SELECT a.zip, a.n, b.n FROM (SELECT zip, count(*) AS n FROM patients GROUP BY zip) a"
+        " LEFT JOIN (SELECT diagnosis, count(DISTINCT kind) AS n FROM visits GROUP BY 1) b"
+        " ON a.n = b.n"
+    ),
+    (
+        "SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY cost)"
+        " - (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY cost) FROM visits) AS above"
+        " FROM visits GROUP BY kind"
+    ),
+)
+
 ALL = (
     *TOTALS,
     *JOINS,
@@ -400,4 +429,5 @@ ALL = (
     *MOMENTS,
     *SETS,
     *COMPUTED_KEYS,
+    *SEVERAL_BLOCKS,
 )

@@ -17,8 +17,8 @@ import psycopg
 from psycopg import RawCursor
 from psycopg.types.string import TextLoader
 
-from analyzer.plan import Draw, PrivatePlan, SelectionKey, Statement
-from server.releases import assembled
+from analyzer.plan import Block, Draw, PrivatePlan, SelectionKey, Statement
+from tests.released import assembled
 
 Row = tuple[Any, ...]
 Groups = dict[Row, list[int]]
@@ -65,6 +65,10 @@ class Replay:
         """The rows of a statement; ``first`` are parameters before its own."""
         return self.execute(statement.sql, [*first, *map(as_text, statement.parameters)])
 
+    def exact(self, plan: PrivatePlan) -> list[list[Row]]:
+        """The exact rows of each block of a plan."""
+        return [self.run(block.exact) for block in plan.blocks]
+
     def execute(self, text: str, parameters: Sequence[str | None] = ()) -> list[Row]:
         rows = self.connection.execute(text.encode(), parameters).fetchall()
         return [tuple(map(_comparable, row)) for row in rows]
@@ -103,54 +107,61 @@ def as_text(value: Any) -> str | None:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
-def violations(plan: PrivatePlan, more: Sequence[Row], fewer: Sequence[Row]) -> list[str]:
+def violations(
+    plan: PrivatePlan, more: Sequence[Sequence[Row]], fewer: Sequence[Sequence[Row]]
+) -> list[str]:
     """What breaks the guarantee between the exact rows of two neighbours, in words; none if none.
 
     Args:
         plan: what was declared.
-        more: rows with the person.
-        fewer: rows without.
+        more: rows of each block with the person.
+        fewer: rows of each block without.
     """
-    found = [*_malformed(plan, more), *_malformed(plan, fewer)]
+    each = zip(plan.blocks, more, fewer, strict=True)
+    return [text for block, a, b in each for text in _block_violations(block, a, b)]
+
+
+def _block_violations(block: Block, more: Sequence[Row], fewer: Sequence[Row]) -> list[str]:
+    found = [*_malformed(block, more), *_malformed(block, fewer)]
     if found:
         return found
-    a, b = (dict(assembled(plan, rows)) for rows in (more, fewer))
-    if plan.public_keys and list(a) != list(b):
+    a, b = (dict(assembled(block, rows)) for rows in (more, fewer))
+    if block.public_keys and list(a) != list(b):
         found.append(f"public keys differ: {set(a) ^ set(b)} or their order")
     if [key for key in a if key in b] != [key for key in b if key in a]:
         found.append("the order of the groups differs")
-    for draw in plan.draws:
-        moved = _moved(plan, draw, a, b)
+    for draw in block.draws:
+        moved = _moved(block, draw, a, b)
         l1, l2_squared = sum(map(abs, moved)), sum(m * m for m in moved)
         if l1 > draw.sensitivity.l1:
             found.append(f"{draw.label}: L1 distance {l1} > {draw.sensitivity.l1}")
         if l2_squared > draw.sensitivity.l2_squared:
             found.append(f"{draw.label}: L2^2 {l2_squared} > {draw.sensitivity.l2_squared}")
-    return found + _key_violations(plan, a, b)
+    return found + _key_violations(block, a, b)
 
 
-def _moved(plan: PrivatePlan, draw: Draw, a: Groups, b: Groups) -> list[int]:
+def _moved(block: Block, draw: Draw, a: Groups, b: Groups) -> list[int]:
     """The changes of a draw's cells.
 
     Cells beside the first part of a statement have a group only where the first part has it. A
     group that only one side has is shown on neither side but for the delta of the threshold, which
     the test of its count of people covers; so there such cells are left out.
     """
-    first_part = set(draw.cells) <= set(plan.parts[0].cells)
-    zeros = [0] * sum(len(one.cells) for one in plan.draws)
-    keys = {*a, *b} if first_part or plan.public_keys else {*a} & {*b}
+    first_part = set(draw.cells) <= set(block.parts[0].cells)
+    zeros = [0] * block.cells
+    keys = {*a, *b} if first_part or block.public_keys else {*a} & {*b}
     return [a.get(key, zeros)[c] - b.get(key, zeros)[c] for key in keys for c in draw.cells]
 
 
-def _malformed(plan: PrivatePlan, rows: Sequence[Row]) -> list[str]:
-    several = len(plan.parts) > 1
-    named = len(plan.key_types) + (2 if several else 0)
+def _malformed(block: Block, rows: Sequence[Row]) -> list[str]:
+    several = len(block.parts) > 1
+    named = len(block.key_types) + (2 if several else 0)
     found = []
     if len({row[:named] for row in rows}) != len(rows):
         found.append("one key has several rows")
     if any(not _is_integer(cell) for row in rows for cell in row[named:]):
         found.append("a cell is not an integer")
-    if not plan.key_types and len([row for row in rows if not several or row[0] == 0]) != 1:
+    if not block.key_types and len([row for row in rows if not several or row[0] == 0]) != 1:
         found.append(f"a total has {len(rows)} rows")
     return found
 
@@ -161,13 +172,13 @@ def _is_integer(cell: Any) -> bool:
     )
 
 
-def _key_violations(plan: PrivatePlan, a: Groups, b: Groups) -> list[str]:
+def _key_violations(block: Block, a: Groups, b: Groups) -> list[str]:
     """What thresholding takes for granted: a person adds at most 1 to the count of people in a
     group, and is alone in at most ``max_groups`` groups."""
-    if plan.selection is None:
+    if block.selection is None:
         return []
     found = []
-    draw = plan.draws[plan.selection]
+    draw = block.draws[block.selection]
     (people,) = draw.cells
     most = draw.sensitivity.l1
     alone = [key for key in {*a, *b} if key not in a or key not in b]
@@ -182,19 +193,20 @@ def _key_violations(plan: PrivatePlan, a: Groups, b: Groups) -> list[str]:
 
 def replay(plan: PrivatePlan, source: Replay, people: Sequence[int]) -> list[str]:
     """Runs a plan on a database and on all its neighbours; everything that breaks the guarantee."""
-    whole = source.run(plan.exact)
+    whole = source.exact(plan)
     found = []
     for setting in ("ghosts", "owned"):
         with source.having(setting):
-            if source.run(plan.exact) != whole:
+            if source.exact(plan) != whole:
                 found.append("rows without an owner matter")
-    if plan.public_keys:
-        with source.having("nobody"):
-            declared = [key for key, _ in assembled(plan, source.run(plan.exact))]
-        if declared != [key for key, _ in assembled(plan, whole)]:
+    with source.having("nobody"):
+        nothing = source.exact(plan)
+    for block, rows, none in zip(plan.blocks, whole, nothing, strict=True):
+        declared, shown = ([key for key, _ in assembled(block, r)] for r in (none, rows))
+        if block.public_keys and declared != shown:
             found.append("public keys depend on the data")
     for person in people:
         with source.without(person):
-            fewer = source.run(plan.exact)
+            fewer = source.exact(plan)
         found += [f"without {person}: {text}" for text in violations(plan, whole, fewer)]
     return found

@@ -18,6 +18,7 @@ from mechanisms.calibration import Noise, NoiseKind
 from tests.guarantee import data, questions
 from tests.guarantee.test_neighbours import random_plans
 from tests.mechanisms.exact import exact_law, union
+from tests.released import changed
 
 ASKS = (
     EpsilonAsk(Fraction(1), Fraction(1, 10**9)),
@@ -62,15 +63,19 @@ def _spent(plan: PrivatePlan, conversion: Fraction) -> Loss:
 
 def _threshold_violations(plan: PrivatePlan, thresholds: list[ThresholdEvent]) -> list[str]:
     """A key of one person counts 1, and is shown if the noise is at least the threshold less 1."""
-    if plan.selection is None or plan.threshold is None:
-        return ["a threshold without keys"] if thresholds else []
-    draw = plan.draws[plan.selection]
-    law = exact_law(Noise(draw.noise.kind, draw.noise.scale))
-    shown = union(law.tail(plan.threshold - 1), draw.sensitivity.l1)
-    charged = sum((e.delta for e in thresholds), Fraction(0))
-    if Fraction(shown) > charged:
-        return [f"a person's keys are shown with probability {float(shown)} > {float(charged)}"]
-    return []
+    private = [block for block in plan.blocks if block.selection is not None]
+    if len(private) != len(thresholds):
+        return [f"{len(private)} sets of keys are not public, {len(thresholds)} thresholds"]
+    found = []
+    for block, event in zip(private, thresholds, strict=True):
+        assert block.selection is not None
+        assert block.threshold is not None
+        draw = block.draws[block.selection]
+        law = exact_law(Noise(draw.noise.kind, draw.noise.scale))
+        shown = union(law.tail(block.threshold - 1), draw.sensitivity.l1)
+        if Fraction(shown) > event.delta:
+            found.append(f"keys are shown with probability {float(shown)} > {float(event.delta)}")
+    return found
 
 
 @pytest.mark.parametrize("ask", ASKS, ids=lambda ask: f"epsilon {float(ask.epsilon)}")
@@ -115,11 +120,12 @@ def test_a_planted_charge_is_found() -> None:
     half = replace(
         plan.draws[0], noise=replace(plan.draws[0].noise, scale=plan.draws[0].noise.scale / 2)
     )
-    assert plan.threshold is not None
+    threshold = plan.blocks[0].threshold
+    assert threshold is not None
     planted = {
         "cost more": [replace(plan, loss=replace(less, epsilon=0))],
-        "not the draw's": [replace(plan, draws=(half, *plan.draws[1:]))],
-        "shown with probability": [replace(plan, threshold=plan.threshold - 20)],
+        "not the draw's": [changed(plan, draws=(half, *plan.draws[1:]))],
+        "shown with probability": [changed(plan, threshold=threshold - 20)],
         "events": [replace(plan, events=plan.events[1:])],
     }
     for said, plans in planted.items():

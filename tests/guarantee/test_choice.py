@@ -65,7 +65,7 @@ def _differences(part: str, source: Replay, people: Sequence[int]) -> list[int]:
 @pytest.mark.parametrize("sql", QUESTIONS)
 def test_the_choice_for_others_is_the_same(sql: str, wild_places: list[Place]) -> None:
     options = QueryOptions(max_groups_contributed=2)
-    part = chosen_part(analyze(sql, data.catalog(), options=options).exact)
+    part = chosen_part(analyze(sql, data.catalog(), options=options).blocks[0].exact)
     for source, people in wild_places:
         assert not _differences(part, source, people)
 
@@ -73,7 +73,7 @@ def test_the_choice_for_others_is_the_same(sql: str, wild_places: list[Place]) -
 @pytest.mark.parametrize("sql", QUESTIONS)
 def test_ties_are_broken_by_the_keys(sql: str, wild_places: list[Place]) -> None:
     options = QueryOptions(max_groups_contributed=2)
-    part = chosen_part(analyze(sql, data.catalog(), options=options).exact)
+    part = chosen_part(analyze(sql, data.catalog(), options=options).blocks[0].exact)
     tied, times = re.subn(r"hash_record_extended\(ROW\([^()]*\), CAST\([^()]*\)\)", "0", part)
     assert times == 1
     for source, people in wild_places:
@@ -83,7 +83,7 @@ def test_ties_are_broken_by_the_keys(sql: str, wild_places: list[Place]) -> None
 def test_a_choice_by_position_is_found(wild_places: list[Place]) -> None:
     options = QueryOptions(max_groups_contributed=2)
     plan = analyze(QUESTIONS[0], data.catalog(), options=options)
-    part = chosen_part(plan.exact)
+    part = chosen_part(plan.blocks[0].exact)
     planted = part.replace("PARTITION BY b.owner ORDER BY", "ORDER BY")
     assert planted != part
     assert any(_differences(planted, source, people) for source, people in wild_places)

@@ -28,6 +28,7 @@ from tests.guarantee.generator import Generator
 from tests.guarantee.replay import Replay, Row
 from tests.guarantee.test_road import Recorder
 from tests.postgres import Postgres
+from tests.released import publish
 
 _WIDE = QueryOptions(max_rows_contributed=1_000, max_groups_contributed=1_000)
 _ASK = EpsilonAsk(Fraction(5), Fraction(1, 10**6))
@@ -56,8 +57,8 @@ def direct(sql: str, source: Replay) -> list[Row]:
 def without_noise(plan: PrivatePlan, source: Replay, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     """The rows of the answer that the plan gives where noise is nothing and every group is shown."""
     monkeypatch.setattr(releases, "add_noise", Recorder())
-    shown = replace(plan, threshold=None if plan.threshold is None else 0)
-    text = releases.publish(shown, source.run(plan.exact))
+    shown = replace(plan, blocks=tuple(replace(one, threshold=None) for one in plan.blocks))
+    text = publish(shown, *source.exact(plan))
     return list(releases.answer(plan, source.run(plan.finish, text)).rows)
 
 
@@ -84,7 +85,7 @@ def differences(
     if "ORDER BY" in sql and [_key(plan, own[i]) for i in sorted(matched.values())] != expected:
         found.append("the order differs")
     more = [own[i] for i in sorted(left)]
-    if more and not plan.public_keys:
+    if more and not _are_public(plan):
         found.append(f"rows too many: {more[:3]}")
     for i, column in enumerate(plan.columns):
         if column.name == "count" and any(row[i] != 0 for row in more):
@@ -103,10 +104,14 @@ def _key(plan: PrivatePlan, row: Row) -> list[Any]:
     return [_plain(v) for v, column in zip(row, plan.columns, strict=True) if not column.noisy]
 
 
+def _are_public(plan: PrivatePlan) -> bool:
+    return all(block.public_keys for block in plan.blocks)
+
+
 def _is_total_of_nothing(plan: PrivatePlan, row: Row) -> bool:
     """A grouping set without keys has a row even where there are no rows, and nobody to show it."""
     cells = zip(row, plan.columns, strict=True)
-    return not plan.public_keys and all(not value for value, _ in cells)
+    return not _are_public(plan) and all(not value for value, _ in cells)
 
 
 def _plain(value: Any) -> Any:

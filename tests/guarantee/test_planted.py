@@ -17,6 +17,7 @@ from mechanisms.calibration import Sensitivity
 from tests.guarantee import data
 from tests.guarantee.conftest import Place
 from tests.guarantee.replay import replay
+from tests.released import changed
 
 Tamper = Callable[[PrivatePlan], PrivatePlan]
 
@@ -27,15 +28,16 @@ def _sql(pattern: str, new: str) -> Tamper:
     """Changes the exact statement; fails where there is nothing to change."""
 
     def tamper(plan: PrivatePlan) -> PrivatePlan:
-        text, times = re.subn(pattern, new, plan.exact.sql)
-        assert times, f"{pattern} is not in\n{plan.exact.sql}"
-        return replace(plan, exact=replace(plan.exact, sql=text))
+        exact = plan.blocks[0].exact
+        text, times = re.subn(pattern, new, exact.sql)
+        assert times, f"{pattern} is not in\n{exact.sql}"
+        return changed(plan, exact=replace(exact, sql=text))
 
     return tamper
 
 
 def _half(plan: PrivatePlan) -> PrivatePlan:
-    return replace(
+    return changed(
         plan,
         draws=tuple(
             replace(

@@ -26,6 +26,7 @@ from tests.guarantee.test_meaning import (
     tame_places,
     without_noise,
 )
+from tests.released import changed
 
 __all__ = ["tame_places"]
 
@@ -313,8 +314,9 @@ def _found(sql: str, places: list[Place]) -> list[str]:
 
 
 def tampered(plan: PrivatePlan, old: str, new: str) -> PrivatePlan:
-    assert old in plan.exact.sql, f"{old!r} is not in\n{plan.exact.sql}"
-    return replace(plan, exact=replace(plan.exact, sql=plan.exact.sql.replace(old, new)))
+    exact = plan.blocks[0].exact
+    assert old in exact.sql, f"{old!r} is not in\n{exact.sql}"
+    return changed(plan, exact=replace(exact, sql=exact.sql.replace(old, new)))
 
 
 def test_a_group_without_its_owner_is_found(wild_places: list[Place]) -> None:

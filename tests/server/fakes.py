@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -16,9 +16,10 @@ from accountant.ledger import Replay, Reservation
 from accountant.losses import Loss
 from analyzer.asks import Ask, EpsilonAsk
 from analyzer.catalog import Catalog, Limits, Most, PrivacyUnit, Table
-from analyzer.plan import Draw, OutputColumn, Part, PrivatePlan, Statement
+from analyzer.plan import Block, Draw, OutputColumn, Part, PrivatePlan, Statement
 from analyzer.types import Type
 from mechanisms.calibration import Noise, NoiseKind, Sensitivity
+from server.engines import ExactRows
 
 ANALYST = UUID(int=1)
 CANARY = "canary-47110815"
@@ -41,29 +42,27 @@ def catalog(dataset: str = "clinic") -> Catalog:
     )
 
 
+def block() -> Block:
+    noise = Noise(NoiseKind.LAPLACE, Fraction(10))
+    return Block(
+        exact=Statement("SELECT exact"),
+        parts=(Part((0,), buckets=False),),
+        key_types=(),
+        public_keys=True,
+        draws=(Draw("count(*)", (0,), Sensitivity(1, 1), noise, Fraction(1), 30),),
+        selection=None,
+        threshold=None,
+        quantiles=(),
+    )
+
+
 def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
     epsilon = int((ask.epsilon if isinstance(ask, EpsilonAsk) else Fraction(1, 10)) * 10**12)
     return PrivatePlan(
         dataset=dataset,
         policy_version="v1",
         units=("patients",),
-        exact=Statement("SELECT exact"),
-        parts=(Part((0,), buckets=False),),
-        key_types=(),
-        public_keys=True,
-        draws=(
-            Draw(
-                "count(*)",
-                (0,),
-                Sensitivity(1, 1),
-                Noise(NoiseKind.LAPLACE, Fraction(10)),
-                Fraction(1),
-                30,
-            ),
-        ),
-        selection=None,
-        threshold=None,
-        quantiles=(),
+        blocks=(block(),),
         finish=Statement("SELECT finish"),
         columns=(OutputColumn("count", Type.INT8, noisy=True, draws=(0,)),),
         events=(LaplaceEvent(Fraction(10), 1),),
@@ -89,6 +88,20 @@ class Road:
         self.steps.append(f"{name} done")
 
 
+class FakePublisher:
+    """Takes what it is given, and releases nothing."""
+
+    def __init__(self, _: PrivatePlan, release: Callable[[], None] = lambda: None) -> None:
+        self._release = release
+
+    def take(self, _: int, __: Any) -> None:
+        pass
+
+    def release(self) -> str:
+        self._release()
+        return "[[]]"
+
+
 class FakeAnswer:
     def to_json(self) -> dict[str, Any]:
         return {
@@ -109,9 +122,9 @@ class FakeEngine:
         await self._road.step("ready")
         return self.is_ready
 
-    async def fetch(self, _: Statement) -> list[tuple[Any, ...]]:
+    async def fetch(self, _: Sequence[Statement]) -> AsyncGenerator[tuple[int, ExactRows]]:
         await self._road.step("fetch")
-        return [(40,)]
+        yield 0, ExactRows([(40,)])
 
     async def finish(self, _: Statement, __: str) -> list[tuple[Any, ...]]:
         await self._road.step("finish")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import pickle
+from contextlib import aclosing
 from datetime import date, datetime
 from decimal import Decimal
 from types import TracebackType
@@ -17,6 +18,7 @@ import pytest_asyncio
 from analyzer.plan import SELECTION_KEY, Statement
 from server.engines import EngineFailed, EngineUnavailable, ExactRows
 from server.engines.postgres import Bounds, PostgresEngine
+from tests.released import fetched
 
 
 def _build(uri: str) -> None:
@@ -37,6 +39,12 @@ async def engine(uri):
     await engine.close()
 
 
+async def only_rows(engine, text: str | Statement):
+    """The rows of one statement."""
+    (rows,) = await fetched(engine, text if isinstance(text, Statement) else Statement(text))
+    return rows
+
+
 async def test_values_arrive_as_they_were_sent(engine):
     statement = Statement(
         "SELECT CAST($1 AS integer), CAST($2 AS numeric), CAST($3 AS text), CAST($4 AS boolean),"
@@ -54,7 +62,7 @@ async def test_values_arrive_as_they_were_sent(engine):
             "00000000-0000-0000-0000-000000000001",
         ),
     )
-    assert await engine.fetch(statement) == [
+    assert await only_rows(engine, statement) == [
         (
             7,
             Decimal(1000),
@@ -71,7 +79,7 @@ async def test_values_arrive_as_they_were_sent(engine):
 
 async def test_values_that_python_does_not_have_are_no_failure(engine):
     statement = Statement("SELECT date 'infinity', timestamptz '4713-01-01 BC', numeric 'NaN'")
-    (row,) = await engine.fetch(statement)
+    (row,) = await only_rows(engine, statement)
     assert row[:2] == ("infinity", "4713-01-01 00:00:00+00 BC")
     assert row[2].is_nan()
 
@@ -91,13 +99,13 @@ async def test_the_selection_key_is_put_in_by_the_engine(uri):
     statement = Statement("SELECT CAST($1 AS bigint), CAST($2 AS text)", (SELECTION_KEY, "x"))
     engine = await PostgresEngine(uri, selection_key=2**63 - 1).open()
     try:
-        assert await engine.fetch(statement) == [(2**63 - 1, "x")]
+        assert await only_rows(engine, statement) == [(2**63 - 1, "x")]
     finally:
         await engine.close()
     keys = set()
     for _ in range(2):
         engine = await PostgresEngine(uri).open()
-        keys.add((await engine.fetch(statement))[0][0])
+        keys.add((await only_rows(engine, statement))[0][0])
         await engine.close()
     assert len(keys) == 2
 
@@ -122,28 +130,28 @@ async def test_settings_are_pinned_and_come_back(uri, name, value):
     engine = await PostgresEngine(uri, Bounds(connections=1)).open()
     try:
         show = Statement(f"SHOW {name}")
-        assert await engine.fetch(show) == [(value,)]
+        assert await only_rows(engine, show) == [(value,)]
         if name != "transaction_read_only":
             other = {"off": "on", "on": "off"}.get(
                 value, "3" if value[0].isdigit() or value == "0" else value
             )
-            await engine.fetch(
-                Statement(f"SELECT pg_catalog.set_config('{name}', '{other}', false)")
+            await fetched(
+                engine, Statement(f"SELECT pg_catalog.set_config('{name}', '{other}', false)")
             )
-        assert await engine.fetch(show) == [(value,)]
+        assert await only_rows(engine, show) == [(value,)]
     finally:
         await engine.close()
 
 
 async def test_writing_fails_although_the_role_could(engine):
     with pytest.raises(EngineFailed) as failure:
-        await engine.fetch(Statement("INSERT INTO public.people VALUES (2, 'x') RETURNING id"))
+        await only_rows(engine, "INSERT INTO public.people VALUES (2, 'x') RETURNING id")
     assert failure.value.sqlstate == "25006"
 
 
 async def test_a_failure_says_one_sentence_and_holds_nothing(engine, caplog):
     with caplog.at_level(logging.DEBUG), pytest.raises(EngineFailed) as failure:
-        await engine.fetch(Statement("SELECT CAST(secret AS integer) FROM public.people"))
+        await only_rows(engine, "SELECT CAST(secret AS integer) FROM public.people")
     error = failure.value
     assert str(error) == "The database did not answer the query."
     assert error.sqlstate == "22P02"
@@ -160,11 +168,52 @@ async def test_a_failure_says_one_sentence_and_holds_nothing(engine, caplog):
 
 async def test_the_limit_on_rows_is_a_failure(engine):
     three = Statement("SELECT * FROM generate_series(1, 3)")
-    assert len(await engine.fetch(three)) == 3
+    assert len(await engine.finish(Statement("SELECT 1 WHERE $1 = $1"), "")) == 1
     with pytest.raises(EngineFailed) as failure:
-        await engine.fetch(Statement("SELECT * FROM generate_series(1, 100000)"))
+        await engine.finish(Statement("SELECT * FROM generate_series(1, 100000) WHERE $1 = $1"), "")
     assert failure.value.sqlstate == "54000"
-    assert len(await engine.fetch(three)) == 3
+    assert len(await only_rows(engine, three)) == 3
+
+
+async def test_exact_rows_have_no_limit_and_come_in_pieces(engine):
+    """Whether there are too many is for noisy numbers to say."""
+    sizes = [0, 0]
+    statements = [Statement(f"SELECT * FROM generate_series(1, {n})") for n in (2_500, 1)]
+    async with aclosing(engine.fetch(statements)) as chunks:
+        async for number, rows in chunks:
+            assert isinstance(rows, ExactRows)
+            assert len(rows) <= 1_000
+            sizes[number] += len(rows)
+    assert sizes == [2_500, 1]
+
+
+async def test_who_stops_in_the_middle_gives_the_connection_back(uri):
+    engine = await PostgresEngine(uri, Bounds(connections=1)).open()
+    try:
+        for _ in range(3):
+            async with aclosing(
+                engine.fetch([Statement("SELECT * FROM generate_series(1, 100000000)")])
+            ) as chunks:
+                async for _ in chunks:
+                    break
+        assert await engine.ready()
+    finally:
+        await engine.close()
+
+
+async def test_statements_of_one_plan_see_one_state(engine, uri):
+    count = Statement("SELECT count(*) FROM public.people")
+    seen = []
+    async with aclosing(engine.fetch([count, count])) as chunks:
+        async for _, rows in chunks:
+            seen += rows
+            async with await psycopg.AsyncConnection.connect(uri, autocommit=True) as other:
+                await other.execute(
+                    "INSERT INTO public.people SELECT max(id) + 1, '' FROM public.people"
+                )
+    assert seen == [(1,), (1,)]
+    async with await psycopg.AsyncConnection.connect(uri, autocommit=True) as other:
+        await other.execute("DELETE FROM public.people WHERE id > 1")
 
 
 async def _running(uri: str, text: str) -> int:
@@ -187,14 +236,14 @@ async def _until(uri: str, text: str, count: int) -> None:
 async def test_cancelling_stops_the_statement_and_keeps_the_pool(engine, uri):
     text = "SELECT pg_catalog.pg_sleep(30)"
     for _ in range(3):  # more often than there are connections
-        asking = asyncio.create_task(engine.fetch(Statement(text)))
+        asking = asyncio.create_task(only_rows(engine, text))
         await _until(uri, text, 1)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         await _until(uri, text, 0)
     assert await engine.ready()
-    rows = await asyncio.gather(*(engine.fetch(Statement("SELECT 1")) for _ in range(4)))
+    rows = await asyncio.gather(*(only_rows(engine, "SELECT 1") for _ in range(4)))
     assert rows == [[(1,)]] * 4
 
 
@@ -205,7 +254,7 @@ async def test_a_database_that_is_away_was_not_asked(postgres):
         assert await engine.ready()
         postgres.take_down(uri)
         with pytest.raises(EngineUnavailable) as failure:
-            await engine.fetch(Statement("SELECT 1"))
+            await only_rows(engine, "SELECT 1")
         assert failure.value.__context__ is None
         assert not await engine.ready()
         postgres.bring_up(uri)
@@ -213,7 +262,7 @@ async def test_a_database_that_is_away_was_not_asked(postgres):
             if await engine.ready():
                 break
             await asyncio.sleep(0.05)
-        assert await engine.fetch(Statement("SELECT 1")) == [(1,)]
+        assert await only_rows(engine, "SELECT 1") == [(1,)]
     finally:
         await engine.close()
 
@@ -222,7 +271,7 @@ async def test_a_statement_that_runs_too_long_fails(uri):
     engine = await PostgresEngine(uri, Bounds(statement_seconds=1)).open()
     try:
         with pytest.raises(EngineFailed) as failure:
-            await engine.fetch(Statement("SELECT pg_catalog.pg_sleep(30)"))
+            await only_rows(engine, "SELECT pg_catalog.pg_sleep(30)")
         assert failure.value.sqlstate == "57014"
     finally:
         await engine.close()
@@ -230,11 +279,11 @@ async def test_a_statement_that_runs_too_long_fails(uri):
 
 async def test_a_connection_that_dies_in_a_query_is_a_failure_and_the_next_query_works(engine):
     with pytest.raises(EngineFailed) as failure:
-        await engine.fetch(
-            Statement("SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())")
+        await fetched(
+            engine, Statement("SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())")
         )
     assert not isinstance(failure.value, EngineUnavailable)
-    assert await engine.fetch(Statement("SELECT 1")) == [(1,)]
+    assert await only_rows(engine, "SELECT 1") == [(1,)]
 
 
 def test_exact_rows_cannot_be_shown_or_stored():

@@ -50,6 +50,7 @@ from tests.server.fakes import (
     FakeAnswer,
     FakeEngine,
     FakeLedger,
+    FakePublisher,
     Road,
     catalog,
     plan,
@@ -72,7 +73,7 @@ class World:
             **limits,
         )
         monkeypatch.setattr(plans, "analyze", self._analyze)
-        monkeypatch.setattr(module, "publish", self._publish)
+        monkeypatch.setattr(module, "Publisher", self._publisher)
         monkeypatch.setattr(module, "answer", self._answer)
 
     def _run(self, name: str) -> None:
@@ -85,9 +86,8 @@ class World:
         self.asks.append(ask)
         return plan(ask)
 
-    def _publish(self, _: Any, __: Any) -> str:
-        self._run("publish")
-        return "[]"
+    def _publisher(self, _: Any) -> FakePublisher:
+        return FakePublisher(plan(), lambda: self._run("publish"))
 
     def _answer(self, _: Any, __: Any) -> FakeAnswer:
         self._run("answer")

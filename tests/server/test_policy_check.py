@@ -15,6 +15,7 @@ from server.engines.structure import Structure, read_role, read_structure
 from server.policy import load_policy, parse_policy
 from server.policy_check import Severity, check, check_structure
 from server.policy_grants import grants_sql
+from tests.released import fetched
 
 POLICY = """\
 dataset = "clinic"
@@ -201,7 +202,7 @@ async def test_the_role_can_do_nothing_but_read(postgres, clinic):
     reader = postgres.uri(clinic_name(clinic), "check_reader")
     engine = await PostgresEngine(reader).open()
     try:
-        assert await engine.fetch(Statement("SELECT count(*) FROM public.patients")) == [(0,)]
+        assert await fetched(engine, Statement("SELECT count(*) FROM public.patients")) == [[(0,)]]
         for attempt in (
             "SELECT secret FROM public.patients",
             "SELECT id FROM public.payroll",
@@ -209,7 +210,7 @@ async def test_the_role_can_do_nothing_but_read(postgres, clinic):
             "CREATE TEMP TABLE t (a int)",
         ):
             with pytest.raises(EngineFailed):
-                await engine.fetch(Statement(attempt))
+                await fetched(engine, Statement(attempt))
     finally:
         await engine.close()
     with psycopg.connect(reader, autocommit=True) as connection:  # with no setting in the way

@@ -35,14 +35,14 @@ def test_a_view_is_its_subquery():
     ):
         sql = "SELECT count(*) FROM {} AS v"
         named = analyze(sql.format(view), parse_policy(POLICY + VIEWS))
-        assert named.exact == analyze(sql.format(written), plain).exact
+        assert named.blocks == analyze(sql.format(written), plain).blocks
 
 
 def test_bounds_and_values_follow_into_a_view():
     plan = analyze(
         "SELECT kind, avg(cost) FROM recent_visits GROUP BY 1", parse_policy(POLICY + VIEWS)
     )
-    assert plan.public_keys
+    assert plan.blocks[0].public_keys
     assert "In avg(cost), values are kept between 0 and 10000." in plan.notices or any(
         "between 0 and 10000" in notice for notice in plan.notices
     )
@@ -61,7 +61,7 @@ def test_a_view_joins_like_a_table_and_a_cte_hides_it():
 def test_a_view_sees_no_cte_and_no_parameter_of_the_query():
     catalog = parse_policy(POLICY + VIEWS)
     sql = "WITH visits AS (SELECT id AS patient_id FROM patients) SELECT count(*) FROM totals"
-    assert '"visits"' in analyze(sql, catalog).exact.sql
+    assert '"visits"' in analyze(sql, catalog).blocks[0].exact.sql
     with pytest.raises(PolicyError, match=r"There is no value for parameter \$1"):
         parse_policy(POLICY + "[views.one]\nsql = 'SELECT id FROM patients WHERE age > $1'\n")
 

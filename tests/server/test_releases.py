@@ -20,8 +20,9 @@ from analyzer.analyze import analyze
 from analyzer.plan import OutputColumn, PrivatePlan
 from analyzer.types import Type
 from mechanisms.calibration import Noise
-from server.releases import answer, publish
+from server.releases import Publisher, TooManyGroups, answer
 from tests.fixture import catalog
+from tests.released import noisy_groups, publish
 
 
 class Stub:
@@ -54,7 +55,7 @@ class TestPublish:
     def test_every_cell_of_every_group_gets_noise_of_its_own(self, stub):
         noise = stub(1, 20, 300)
         plan = _plan("SELECT sex, count(*) FROM patients GROUP BY sex")
-        noisy = json.loads(publish(plan, [("female", 5), ("male", 7), ("other", 0)]))
+        noisy = noisy_groups(plan, [("female", 5), ("male", 7), ("other", 0)])
         assert noisy == [
             {"r": 0, "k0": "female", "c0": 6},
             {"r": 1, "k0": "male", "c0": 27},
@@ -80,37 +81,69 @@ class TestPublish:
     def test_groups_of_few_people_are_left_out_and_the_others_numbered_anew(self, stub):
         stub()
         plan = _plan("SELECT diagnosis, count(*) FROM visits GROUP BY diagnosis")
-        assert plan.selection is not None
-        assert plan.threshold is not None
-        (units,) = plan.draws[plan.selection].cells
+        assert plan.blocks[0].selection is not None
+        assert plan.blocks[0].threshold is not None
+        (units,) = plan.draws[plan.blocks[0].selection].cells
 
         def row(key: str | None, people: int) -> tuple[Any, ...]:
             cells = [0] * sum(len(draw.cells) for draw in plan.draws)
             cells[units] = people
             return (key, *cells)
 
-        at = plan.threshold
+        at = plan.blocks[0].threshold
         exact = [row("a", at - 1), row("b", at), row("c", at + 1), row(None, 10 * at), row("d", 0)]
-        noisy = json.loads(publish(plan, exact))
+        noisy = noisy_groups(plan, exact)
         assert [(group["r"], group["k0"]) for group in noisy] == [(0, "b"), (1, "c"), (2, None)]
 
     def test_it_is_the_noisy_number_that_meets_the_threshold(self, stub):
         plan = _plan("SELECT zip, count(DISTINCT id) FROM patients GROUP BY zip")
-        at = plan.threshold
+        at = plan.blocks[0].threshold
         assert at is not None
         stub(1, -1)
-        noisy = json.loads(publish(plan, [("a", at - 1), ("b", at)]))
+        noisy = noisy_groups(plan, [("a", at - 1), ("b", at)])
         assert [group["k0"] for group in noisy] == ["a"]
 
     def test_no_group_at_all_is_an_empty_list(self, stub):
         stub()
         plan = _plan("SELECT diagnosis, count(*) FROM visits GROUP BY diagnosis")
-        assert publish(plan, []) == "[]"
+        assert noisy_groups(plan, []) == []
+
+    def test_the_limit_on_groups_is_on_those_that_are_shown(self, stub):
+        """Hidden ones are as many as the data has, which nobody may find out."""
+        stub()
+        plan = _plan("SELECT zip, count(DISTINCT id) FROM patients GROUP BY zip")
+        at = plan.blocks[0].threshold
+        assert at is not None
+        publisher = Publisher(plan, most=2)
+        publisher.take(0, [(f"few {i}", at - 1) for i in range(50)])
+        publisher.take(0, [("a", at), ("b", at)])
+        publisher.take(0, [("few", at - 1)])
+        with pytest.raises(TooManyGroups):
+            publisher.take(0, [("c", at)])
+
+    def test_rows_come_in_pieces_and_parts(self, stub):
+        """Cells beside the first part have noise too, also where a group has no row there."""
+        stub(1, 20, 300, 4_000)
+        plan = _plan("SELECT sex, count(DISTINCT city), count(*) FROM patients GROUP BY sex")
+        publisher = Publisher(plan)
+        publisher.take(0, [(0, None, "female", 5)])
+        publisher.take(0, [(0, None, "male", 7), (1, None, "male", 2), (1, None, "hidden", 9)])
+        ((female, male),) = json.loads(publisher.release())
+        (count,) = (d.cells[0] for d in plan.draws if d.label == "count(*)")
+        (distinct,) = (d.cells[0] for d in plan.draws if d.label != "count(*)")
+        assert (female[f"c{count}"], male[f"c{count}"]) == (6, 8)
+        assert (female[f"c{distinct}"], male[f"c{distinct}"]) == (1, 22)
+
+    def test_each_block_has_groups_of_its_own(self, stub):
+        stub()
+        plan = _plan("SELECT count(*) FROM patients UNION ALL SELECT count(*) FROM visits")
+        text = publish(plan, [(5,)], [(7,)])
+        assert json.loads(text) == [[{"r": 0, "c0": 5}], [{"r": 0, "c0": 7}]]
 
     def test_public_keys_are_shown_whatever_their_number(self, stub):
         stub(-5)
         plan = _plan("SELECT sex, count(*) FROM patients GROUP BY sex")
-        noisy = json.loads(publish(plan, [("female", 0), ("male", 0), ("other", 0)]))
+        noisy = noisy_groups(plan, [("female", 0), ("male", 0), ("other", 0)])
         assert [group["c0"] for group in noisy] == [-5, -5, -5]
 
     @pytest.mark.parametrize(
@@ -129,14 +162,14 @@ class TestPublish:
     def test_keys_as_json_has_them(self, stub, key, shown):
         stub()
         plan = _plan("SELECT sex, count(*) FROM patients GROUP BY sex")
-        (group,) = json.loads(publish(plan, [(key, 1)]))
+        (group,) = noisy_groups(plan, [(key, 1)])
         assert group == {"r": 0, "k0": shown, "c0": 1}
         assert type(group["k0"]) is type(shown)
 
     def test_sums_of_sql_are_decimals_and_leave_as_whole_numbers(self, stub):
         stub()
-        text = publish(_plan("SELECT sum(age) FROM patients"), [(Decimal(2**60 + 1),)])
-        assert json.loads(text) == [{"r": 0, "c0": 2**60 + 1}]
+        noisy = noisy_groups(_plan("SELECT sum(age) FROM patients"), [(Decimal(2**60 + 1),)])
+        assert noisy == [{"r": 0, "c0": 2**60 + 1}]
 
 
 NUMBER = OutputColumn("n", Type.NUMERIC, noisy=True, draws=(0,))
@@ -214,6 +247,6 @@ class TestAnswer:
     def test_the_threshold_is_told_with_the_draw_that_it_is_about(self):
         plan = _plan("SELECT diagnosis, count(*) FROM visits GROUP BY diagnosis")
         told = [one["threshold"] for one in answer(plan, []).mechanisms]
-        assert plan.selection is not None
-        assert told.pop(plan.selection) == plan.threshold
+        assert plan.blocks[0].selection is not None
+        assert told.pop(plan.blocks[0].selection) == plan.blocks[0].threshold
         assert set(told) == {None}

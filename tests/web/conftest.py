@@ -27,7 +27,7 @@ from server.gateway import Dataset, Gateway
 from server.identity import Identity
 from server.observations import Observation
 from server.web.services import Services
-from tests.server.fakes import FakeAnswer, FakeEngine, Road, catalog, plan
+from tests.server.fakes import FakeAnswer, FakeEngine, FakePublisher, Road, catalog, plan
 
 
 @dataclass
@@ -88,7 +88,7 @@ async def running_front(
         return plan(ask)
 
     monkeypatch.setattr(plans, "analyze", analyze)
-    monkeypatch.setattr(gateway_module, "publish", lambda *_: "[]")
+    monkeypatch.setattr(gateway_module, "Publisher", FakePublisher)
     monkeypatch.setattr(gateway_module, "answer", lambda *_: FakeAnswer())
     seen: list[Observation] = []
     database = ledger_engine(ledger_url)

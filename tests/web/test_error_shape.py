@@ -108,7 +108,7 @@ async def test_what_is_not_there(front):
     check(reply, "unknown_analyst")
 
 
-@pytest.mark.parametrize("room, where", [(plans, "analyze"), (gateway_module, "publish")])
+@pytest.mark.parametrize("room, where", [(plans, "analyze"), (gateway_module, "Publisher")])
 async def test_a_bug_says_nothing(front, monkeypatch, room, where):
     def bug(*_: object, **__: object) -> None:
         raise RuntimeError(CANARY)

@@ -199,7 +199,8 @@ async def test_a_quote_runs_nothing_and_debits_nothing(front):
             "confidence": "0.95",
         }
     ]
-    assert body["statement"] == {"sql": "SELECT exact", "parameters": []}
+    (block,) = body["blocks"]
+    assert block["statement"] == {"sql": "SELECT exact", "parameters": []}
     assert front.road.steps == []
     assert await front.states() == []
 

@@ -21,6 +21,7 @@ from tests.guarantee.attacks.conftest import D
 from tests.guarantee.attacks.test_attacks import CATALOG
 from tests.guarantee.attacks.world import POLICY, READER, World, shared_policy
 from tests.postgres import Postgres, database_of
+from tests.released import exact_rows
 
 
 def _policy_with(old: str, new: str) -> str:
@@ -121,8 +122,8 @@ def test_names_mean_what_pg_catalog_says(postgres: Postgres, world: World) -> No
             "SELECT kind, count(*), avg(cost) FROM visits GROUP BY kind",
         ):
             plan = analyze(sql, CATALOG)
-            shadowed = list(world.run(engine.fetch(plan.exact)))
-            assert shadowed == list(world.run(world.spy.engines["D"].fetch(plan.exact)))
+            shadowed = world.run(exact_rows(engine, plan))
+            assert shadowed == world.run(exact_rows(world.spy.engines["D"], plan))
     finally:
         world.run(engine.close())
 
@@ -147,14 +148,14 @@ def test_a_session_keeps_nothing_between_questions(world: World) -> None:
 
     async def story() -> list[list[tuple[object, ...]]]:
         await engine.open()
-        await engine._run(
+        await engine._all(
             "SELECT set_config('search_path', 'public', false), pg_advisory_lock(47)::text", ()
         )
         with pytest.raises(EngineFailed):
-            await engine._run("SELECT 1/0", ())
+            await engine._all("SELECT 1/0", ())
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 47"
         return [
-            list(await engine._run(sql, ()))
+            list(await engine._all(sql, ()))
             for sql in ("SHOW search_path", held, "SELECT count(*) FROM pg_prepared_statements")
         ]
 

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from analyzer.analyze import analyze
-from analyzer.plan import Statement
 from server.engines.postgres import Bounds, PostgresEngine
 from server.observations import Level, json_lines
 from server.policy_grants import grants_sql
@@ -21,6 +20,7 @@ from tests.guarantee.attacks.test_attacks import CATALOG
 from tests.guarantee.attacks.test_ledger import FAILED
 from tests.guarantee.attacks.world import READER, World
 from tests.postgres import Postgres, database_of
+from tests.released import exact_rows
 
 CANARY = "canary47110815"
 
@@ -94,7 +94,11 @@ def test_a_quote_is_the_same_on_every_database(world: World, sql: str) -> None:
     assert len({quote.content for quote in quotes}) == 1
     assert quotes[0].status_code == 200
     assert len(world.spy.calls) == calls
-    secret = [p for p in quotes[0].json()["statement"]["parameters"] if p and "selection" in p]
+    secret = [
+        p
+        for p in quotes[0].json()["blocks"][0]["statement"]["parameters"]
+        if p and "selection" in p
+    ]
     assert set(secret) <= {"<selection key>"}
 
 
@@ -102,7 +106,8 @@ def test_exact_values_are_in_no_log(
     world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exact sum is a number of eight digits that noise hits once in a million times."""
-    (exact,) = world.run(world.spy.engines["D"].fetch(_plan_of_sum()))[0]
+    plan = analyze("SELECT sum(cost) FROM visits", CATALOG)
+    (((exact,),),) = world.run(exact_rows(world.spy.engines["D"], plan))
     assert int(exact) > 10**7
     observe = json_lines(lowest=min(Level, key=lambda level: level.value))
     before = len(world.seen)
@@ -117,7 +122,3 @@ def test_exact_values_are_in_no_log(
     for secret in (str(exact), str(int(exact) / 100), world.tokens["ada"], "sum(cost)"):
         assert secret not in logged
         assert secret not in json.dumps(reply.json()["rows"])
-
-
-def _plan_of_sum() -> Statement:
-    return analyze("SELECT sum(cost) FROM visits", CATALOG).exact

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from accountant.errors import AnalystExists, LedgerUnavailable
 from accountant.ledger import Ledger
 from analyzer.analyze import analyze
 from analyzer.plan import Statement
-from server.engines import EngineFailed, Row
+from server.engines import EngineFailed, ExactRows, Row
 from server.engines.postgres import Bounds, PostgresEngine
 from tests.guarantee.attacks.test_attacks import CATALOG
 from tests.guarantee.attacks.world import SHARED, Spy, World
@@ -44,9 +45,11 @@ class Broken:
     async def ready(self) -> bool:
         return True
 
-    async def fetch(self, statement: Statement) -> list[Row]:
+    async def fetch(self, statements: Sequence[Statement]) -> AsyncGenerator[tuple[int, ExactRows]]:
         await self._fetch()
-        return await self._real.fetch(statement)
+        async with aclosing(self._real.fetch(statements)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def finish(self, statement: Statement, noisy_rows: str) -> list[Row]:
         return await self._real.finish(statement, noisy_rows)

@@ -16,11 +16,11 @@ from analyzer.analyze import analyze
 from analyzer.asks import EpsilonAsk
 from mechanisms import noise, thresholds
 from mechanisms.calibration import NoiseKind
-from server.releases import publish
 from server.settings import Settings
 from tests.guarantee.attacks.test_attacks import CATALOG, asked, plan_of
 from tests.guarantee.attacks.world import World
 from tests.mechanisms.exact import ExactLaw
+from tests.released import noisy_groups
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,10 +47,10 @@ def test_cells_are_integers_before_and_after_noise() -> None:
     """No float is near a draw: exact cells are integers, and so are noisy ones."""
     for text in asked(answered=True):
         plan = plan_of(text)
-        several = (0, None) if len(plan.parts) > 1 else ()
-        cells = [10**6 for _ in plan.parts[0].cells]
-        rows = [(*several, *("1" for _ in plan.key_types), *cells)]
-        for row in json.loads(publish(plan, rows)):
+        several = (0, None) if len(plan.blocks[0].parts) > 1 else ()
+        cells = [10**6 for _ in plan.blocks[0].parts[0].cells]
+        rows = [(*several, *("1" for _ in plan.blocks[0].key_types), *cells)]
+        for row in noisy_groups(plan, rows):
             assert all(type(row[n]) is int for n in row if n.startswith("c")), text.name
 
 
@@ -124,16 +124,16 @@ def test_the_threshold_is_that_of_the_noise_that_is_drawn(sql: str, epsilon: str
     """By adding up the law itself: that any of a person's own groups is shown has at most delta."""
     ask = EpsilonAsk(Fraction(epsilon), Fraction(1, 10**7))
     plan = analyze(sql, CATALOG, ask=ask)
-    assert plan.selection is not None
-    assert plan.threshold is not None
-    draw = plan.draws[plan.selection]
-    alone = ExactLaw(draw.noise).tail(plan.threshold - 1)
+    assert plan.blocks[0].selection is not None
+    assert plan.blocks[0].threshold is not None
+    draw = plan.draws[plan.blocks[0].selection]
+    alone = ExactLaw(draw.noise).tail(plan.blocks[0].threshold - 1)
     groups = draw.sensitivity.l1
     assert groups * alone <= plan.loss.delta / 10**18 * (1 + 1e-6) or (
         1 - (1 - float(alone)) ** groups <= plan.loss.delta / 10**18 * (1 + 1e-6)
     )
-    assert thresholds.show_key(plan.threshold, plan.threshold)
-    assert not thresholds.show_key(plan.threshold - 1, plan.threshold)
+    assert thresholds.show_key(plan.blocks[0].threshold, plan.blocks[0].threshold)
+    assert not thresholds.show_key(plan.blocks[0].threshold - 1, plan.blocks[0].threshold)
 
 
 def test_the_library_is_not_told_to_be_less_careful() -> None:

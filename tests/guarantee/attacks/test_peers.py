@@ -31,6 +31,7 @@ from tests.guarantee.conftest import Place
 from tests.guarantee.data import build
 from tests.guarantee.replay import Replay, replay
 from tests.postgres import Postgres
+from tests.released import assembled, publish
 
 MANY = QueryOptions(max_rows_contributed=1_000_000, max_groups_contributed=1_000_000)
 """Bounds that no person of a small clinic reaches, so that answers mean what plain SQL means."""
@@ -61,7 +62,7 @@ def without_noise(
     """The whole road with noise of nothing."""
     found = plan(sql, MANY)
     monkeypatch.setattr(releases, "add_noise", lambda values, _: list(values))
-    noisy = releases.publish(found, source.run(found.exact))
+    noisy = publish(found, *source.exact(found))
     return list(releases.answer(found, source.run(found.finish, noisy)).rows)
 
 
@@ -199,7 +200,7 @@ def test_6_events_are_the_noise_and_the_loss_is_theirs(sql: str, epsilon: str) -
             assert event.sigma == noise.scale
             assert event.l2_sensitivity_squared == draw.sensitivity.l2_squared
     thresholds = [one for one in found.events if isinstance(one, ThresholdEvent)]
-    assert len(thresholds) == (0 if found.selection is None else 1)
+    assert len(thresholds) == (0 if found.blocks[0].selection is None else 1)
 
 
 # 7: noise of the database, and a formula for Gaussian noise that ends at epsilon 1.
@@ -255,8 +256,8 @@ def test_10_groups_and_conditions_see_the_stored_value(clinic_place: Place) -> N
         MANY,
     )
     filtered = plan("SELECT count(*) FROM visits WHERE balance > 500", MANY)
-    above = dict(releases.assembled(grouped, source.run(grouped.exact)))["above",][0]
-    ((_, (rows,)),) = releases.assembled(filtered, source.run(filtered.exact))
+    above = dict(assembled(grouped.blocks[0], *source.exact(grouped)))["above",][0]
+    ((_, (rows,)),) = assembled(filtered.blocks[0], *source.exact(filtered))
     assert above / Fraction(1, grouped.draws[0].tick) == rows / Fraction(1, filtered.draws[0].tick)
     assert rows > 0
 
@@ -377,7 +378,8 @@ def test_smartnoise_544_tables_with_bounds_of_their_own_can_be_joined(clinic_pla
 def test_smartnoise_568_more_rows_for_each_person_make_no_group_rarer() -> None:
     sql = "SELECT diagnosis, count(DISTINCT patient_id) FROM visits GROUP BY diagnosis"
     few, many = (
-        plan(sql, QueryOptions(max_rows_contributed=rows)).threshold for rows in (1, 1_000_000)
+        plan(sql, QueryOptions(max_rows_contributed=rows)).blocks[0].threshold
+        for rows in (1, 1_000_000)
     )
     assert few == many
 
@@ -389,12 +391,14 @@ def test_opendp_2131_ten_tenths_fit_into_one(world: World) -> None:
 
 def test_opendp_2922_what_reaches_the_threshold_is_shown_and_paid_for() -> None:
     found = plan("SELECT zip, count(*) FROM patients GROUP BY zip")
-    assert found.threshold is not None
-    assert found.selection is not None
-    noise = found.draws[found.selection].noise
-    assert show_key(found.threshold, found.threshold)
-    assert threshold_delta(noise, 1, found.threshold) <= Fraction(found.loss.delta, 10**18)
-    assert threshold_delta(noise, 1, found.threshold - 1) > Fraction(1, 10**7)
+    assert found.blocks[0].threshold is not None
+    assert found.blocks[0].selection is not None
+    noise = found.draws[found.blocks[0].selection].noise
+    assert show_key(found.blocks[0].threshold, found.blocks[0].threshold)
+    assert threshold_delta(noise, 1, found.blocks[0].threshold) <= Fraction(
+        found.loss.delta, 10**18
+    )
+    assert threshold_delta(noise, 1, found.blocks[0].threshold - 1) > Fraction(1, 10**7)
 
 
 def test_ibm_110_and_94_no_sensitivity_is_nothing_and_no_generator_is_numpys() -> None:
@@ -408,5 +412,5 @@ def test_google_126_sums_do_not_depend_on_the_order_of_rows(clinic_place: Place)
     """Of floats too: each is put on the grid before it is added."""
     source, _ = clinic_place
     found = plan("SELECT sum(weight), avg(weight) FROM patients")
-    for row in source.run(found.exact):
+    for row in source.run(found.blocks[0].exact):
         assert all(Fraction(cell).denominator == 1 for cell in row)

@@ -35,14 +35,14 @@ CHANCE = re.compile(
 def test_no_byte_of_a_constant_is_in_the_statement(sql: str, parameters: tuple[str, ...]) -> None:
     """Strings, aliases and comments of the analyst: values travel beside the text, names not."""
     plan = analyze(sql, CATALOG, parameters=parameters)
-    assert "canary" not in plan.exact.sql
+    assert "canary" not in plan.blocks[0].exact.sql
     assert "canary" not in plan.finish.sql
 
 
 def test_group_by_takes_the_column_before_the_alias(clinic_place: Place) -> None:
     source, _ = clinic_place
     sql = "SELECT age % 2 AS age, count(*) FROM patients GROUP BY age"
-    groups = source.run(analyze(sql, CATALOG).exact)
+    (groups,) = source.exact(analyze(sql, CATALOG))
     assert len(groups) > 4
 
 
@@ -52,7 +52,7 @@ def test_no_statement_draws_anything() -> None:
     found = [
         name
         for name, plan in plans.items()
-        if CHANCE.search(plan.exact.sql) or CHANCE.search(plan.finish.sql)
+        if CHANCE.search(plan.blocks[0].exact.sql) or CHANCE.search(plan.finish.sql)
     ]
     assert not found
 

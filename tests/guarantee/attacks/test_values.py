@@ -10,7 +10,6 @@ import pytest
 
 from analyzer.analyze import analyze
 from analyzer.plan import PrivatePlan
-from server.releases import assembled, publish
 from tests import fixture
 from tests.guarantee import data
 from tests.guarantee.attacks.test_attacks import CATALOG
@@ -18,6 +17,7 @@ from tests.guarantee.attacks.world import World, as_small
 from tests.guarantee.conftest import Place
 from tests.guarantee.replay import Replay
 from tests.postgres import Postgres
+from tests.released import assembled, changed, noisy_groups
 
 
 def plan(sql: str) -> PrivatePlan:
@@ -50,9 +50,9 @@ def test_missing_values_add_nothing(clinic_place: Place, column: str) -> None:
     source, _ = clinic_place
     alone = plan(f"SELECT sum({column}) FROM patients WHERE {column} IS NULL")
     both = plan(f"SELECT avg({column}), count({column}) FROM patients WHERE {column} IS NULL")
-    assert source.run(plan(f"SELECT count(*) FROM patients WHERE {column} IS NULL").exact) != [(0,)]
-    assert set(source.run(alone.exact)[0]) == {0}
-    assert set(source.run(both.exact)[0]) == {0}
+    rows = plan(f"SELECT count(*) FROM patients WHERE {column} IS NULL")
+    assert source.exact(rows) != [[(0,)]]
+    assert [set(row) for one in (alone, both) for (row,) in source.exact(one)] == [{0}, {0}]
 
 
 @pytest.mark.parametrize("clinic", ["D", "empty"])
@@ -66,7 +66,7 @@ def test_an_empty_sum_is_blurred_like_any_other(world: World, clinic: str) -> No
 
 def test_counts_beyond_32_bits_are_blurred() -> None:
     exact = 2**40
-    (noisy,) = json.loads(publish(plan("SELECT count(*) FROM patients"), [(exact,)]))
+    (noisy,) = noisy_groups(plan("SELECT count(*) FROM patients"), [(exact,)])
     assert abs(noisy["c0"] - exact) < 1000
 
 
@@ -98,7 +98,7 @@ def test_undeclared_keys_are_never_shown(world: World, sql: str, declared: set[A
 
 def _keys(source: Replay, sql: str) -> list[tuple[Any, ...]]:
     found = plan(sql)
-    return [key for key, _ in assembled(found, source.run(found.exact))]
+    return [key for key, _ in assembled(found.blocks[0], *source.exact(found))]
 
 
 def test_equal_keys_look_equal(odd_place: Replay) -> None:
@@ -162,4 +162,4 @@ def test_a_replaced_bound_is_seen(clinic_place: Place) -> None:
     honest = plan("SELECT sum(cost) FROM visits")
     (draw,) = honest.draws
     sly = replace(draw.sensitivity, l1=draw.sensitivity.l1 // 2, l2_squared=1)
-    assert replay(replace(honest, draws=(replace(draw, sensitivity=sly),)), source, people)
+    assert replay(changed(honest, draws=(replace(draw, sensitivity=sly),)), source, people)

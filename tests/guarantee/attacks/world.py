@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -24,7 +24,7 @@ from analyzer.catalog import Catalog
 from analyzer.plan import Statement
 from server.admission import open_datasets
 from server.app import Server, listen
-from server.engines import Engine, Row
+from server.engines import Engine, ExactRows, Row
 from server.engines.postgres import Bounds, PostgresEngine
 from server.gateway import Dataset, Gateway
 from server.identity import Identity
@@ -61,9 +61,9 @@ class Spy:
     def _engine(self) -> Engine:
         return self.engines[self.here]
 
-    async def fetch(self, statement: Statement) -> list[Row]:
+    def fetch(self, statements: Sequence[Statement]) -> AsyncGenerator[tuple[int, ExactRows]]:
         self.calls.append("fetch")
-        return await self._engine.fetch(statement)
+        return self._engine.fetch(statements)
 
     async def finish(self, statement: Statement, noisy_rows: str) -> list[Row]:
         self.calls.append("finish")

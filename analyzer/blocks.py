@@ -1,0 +1,180 @@
+"""One aggregation as a block of the plan: its keys, what is measured of it, and its statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analyzer.catalog import Catalog
+from analyzer.describe import describe
+from analyzer.emit import exact_statement
+from analyzer.expressions import Aggregate, Expr
+from analyzer.finish_variants import Cells
+from analyzer.keys import Keys, bounds_of, keys_of
+from analyzer.measures import (
+    Bounds,
+    Count,
+    Distinct,
+    Histogram,
+    Measure,
+    People,
+    Shares,
+    Sum,
+    measures_of,
+    people,
+)
+from analyzer.noisy_values import quantile, value_of
+from analyzer.plan import Block, Draw, Quantile, QueryOptions
+from analyzer.relation import Aggregation
+from analyzer.types import Type
+from mechanisms.calibration import Noise, error_bar
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An aggregation, and what is measured of it."""
+
+    aggregation: Aggregation
+    keys: Keys
+    bounds: Bounds
+    of: Mapping[Aggregate, tuple[Measure, ...]]
+    """What each aggregate is computed from."""
+    measures: tuple[Measure, ...]
+    """One draw each."""
+    selection: int | None
+    """For keys that are not public: which of the measures counts people; else None."""
+
+
+def measured(
+    aggregation: Aggregation,
+    aggregates: Sequence[Aggregate],
+    catalog: Catalog,
+    options: QueryOptions,
+) -> Measured:
+    """Decide what to measure for the aggregates.
+
+    Raises:
+        BadArgument: an argument has no bounds, or they leave nothing to measure.
+    """
+    keys = keys_of(aggregation, catalog)
+    bounds = bounds_of(aggregation, keys, catalog, options)
+    of = {aggregate: measures_of(aggregate, bounds) for aggregate in aggregates}
+    # Equal measures get one draw: asking twice in one query costs nothing and tells nothing.
+    measures = list(dict.fromkeys(m for several in of.values() for m in several))
+    selection: int | None = None
+    if not keys.public:
+        units = people(None, bounds)
+        measures = list(dict.fromkeys([*measures, units]))
+        selection = measures.index(units)
+    return Measured(aggregation, keys, bounds, of, tuple(measures), selection)
+
+
+def block_of(
+    one: Measured, noises: Sequence[Noise], threshold: int | None, catalog: Catalog
+) -> Block:
+    """The block, its draws having been calibrated."""
+    draws, first = [], 0
+    for measure, noise in zip(one.measures, noises, strict=True):
+        cells, spent = tuple(range(first, first + measure.cells)), error_bar(noise)
+        draws.append(Draw(_label(measure), cells, measure.sensitivity, noise, measure.tick, spent))
+        first += measure.cells
+    exact, parts = exact_statement(
+        one.aggregation, one.keys, one.bounds, one.measures, dict(catalog.tables)
+    )
+    key_types = tuple(_key_type(key) for key in one.keys.expressions)
+    if len(one.keys.sets) > 1:
+        key_types = (*key_types, Type.INT4)
+    return Block(
+        exact=exact,
+        parts=parts,
+        key_types=key_types,
+        public_keys=one.keys.public,
+        draws=tuple(draws),
+        selection=one.selection,
+        threshold=threshold,
+        quantiles=tuple(_quantiles(one)),
+    )
+
+
+def draws_of(one: Measured, aggregate: Aggregate) -> list[int]:
+    """The draws of the block that an aggregate is computed from."""
+    return [one.measures.index(measure) for measure in one.of[aggregate]]
+
+
+def values_of(one: Measured, number: int, block: Block) -> dict[Expr, Expr]:
+    """The aggregates in terms of the noisy columns of the block with that number."""
+    quantiles = _quantiles(one)
+    values: dict[Expr, Expr] = {}
+    for aggregate, measures in one.of.items():
+        if aggregate.kind == "quantile":
+            values[aggregate] = quantile(number, quantiles.index(_quantile(one, aggregate)))
+        else:
+            first = [block.draws[i].cells[0] for i in draws_of(one, aggregate)]
+            values[aggregate] = value_of(aggregate, measures, first)
+    return values
+
+
+def cells_of(one: Measured, block: Block, options: QueryOptions) -> Cells:
+    """The noisy columns of the block's groups."""
+    counts = (Count, People, Distinct)
+    pairs = list(zip(one.measures, block.draws, strict=True))
+    return Cells(
+        block.key_types,
+        bars={
+            cell: draw.error_bar
+            for measure, draw in pairs
+            if not isinstance(measure, Histogram)
+            for cell in draw.cells
+        },
+        quantiles=len(block.quantiles),
+        # Those that count something, where such are wanted without numbers below zero.
+        floored=frozenset(
+            cell
+            for measure, draw in pairs
+            if options.non_negative and isinstance(measure, counts)
+            for cell in draw.cells
+        ),
+    )
+
+
+def _key_type(key: Expr) -> Type:
+    return Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
+
+
+def _quantiles(one: Measured) -> list[Quantile]:
+    return list(dict.fromkeys(_quantile(one, a) for a in one.of if a.kind == "quantile"))
+
+
+def _quantile(one: Measured, aggregate: Aggregate) -> Quantile:
+    """How the noisy histogram is read for an aggregate."""
+    (measure,), (draw,) = one.of[aggregate], draws_of(one, aggregate)
+    assert isinstance(measure, Histogram)
+    assert aggregate.fraction is not None
+    tick = measure.axis.tick
+    return Quantile(
+        draw,
+        aggregate.fraction,
+        aggregate.continuous,
+        measure.axis.lower * tick,
+        measure.step * tick,
+        single=measure.step == 1,
+        upper=measure.axis.upper * tick,
+    )
+
+
+def _label(one: Measure) -> str:
+    inside = ", ".join(describe(a) for a in one.arguments) or "*"
+    match one:
+        case Count():
+            return f"count({inside})"
+        case People():
+            return "number of people" if one.argument is None else f"people with {inside}"
+        case Sum():
+            return f"sum({inside})"
+        case Histogram():
+            return f"histogram of {inside}"
+        case Distinct():
+            return f"count(distinct {inside})"
+        case Shares():
+            name = "squares" if one.squared else "mean" if len(one.axes) == 1 else "products"
+            return f"{name} of {inside}"
