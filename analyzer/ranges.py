@@ -17,6 +17,12 @@ INT8 = Interval(Fraction(-(2**63)), Fraction(2**63 - 1))
 LIMIT = Interval(Fraction(-(10**15)), Fraction(10**15))
 """Where arithmetic first limits an operand whose range is not known (attacks.md, section 5)."""
 _WIDE = Fraction(10**30)
+_DIGITS = Fraction(1, 10**12)
+"""More than the last of the 16 digits that a quotient or a power of numerics has at least."""
+_DECIMALS = Fraction(1, 10**30)
+"""Numbers of 30 decimals are the finest that printed SQL relies on."""
+_ENDS = 10**60
+"""Ends of intervals are kept to so many, both in size and in fineness."""
 NOISY = Interval(-_WIDE, _WIDE)
 """Noisy values: 64-bit cells times a grid step."""
 
@@ -101,6 +107,39 @@ def absolute(a: Interval) -> Interval:
     if a.upper is not None and a.upper <= 0:
         return negate(a)
     return Interval(Fraction(0), a.magnitude)
+
+
+def inexact(a: Interval) -> Interval:
+    """What ``a``, the range of exact results, is once PostgreSQL has rounded each of them: a
+    quotient or a power of numerics. Rounding takes nothing past zero.
+
+    That a result is above zero, or at least some number, may only be relied on after this: in
+    PostgreSQL 1 / 3.0 * 3 is less than 1, and small powers of small numbers are 0.
+    """
+    return Interval(
+        None if a.lower is None else _outward(a.lower, -1),
+        None if a.upper is None else _outward(a.upper, 1),
+    )
+
+
+def _outward(end: Fraction, way: int) -> Fraction:
+    moved = end + way * (abs(end) * _DIGITS + _DECIMALS)
+    return moved if way * end >= 0 else way * min(way * moved, Fraction(0))
+
+
+def coarse(a: Interval) -> Interval:
+    """``a`` with ends of few digits, moved outward. Else those of power(power(x, 3), 3) and so on
+    have three times as many digits each time, more than any analyzer has time for."""
+    return Interval(
+        None if a.lower is None else _shortened(a.lower, math.floor),
+        None if a.upper is None else _shortened(a.upper, math.ceil),
+    )
+
+
+def _shortened(end: Fraction, way: Callable[[Fraction], int]) -> Fraction | None:
+    if abs(end) > _ENDS:
+        return None
+    return end if end.denominator <= _ENDS else Fraction(way(end * _ENDS), _ENDS)
 
 
 def monotone(a: Interval, function: Callable[[Fraction], int | Fraction]) -> Interval:

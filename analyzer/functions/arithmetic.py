@@ -25,6 +25,8 @@ from analyzer.types import Type
 
 _LONG = 32
 """Operations up to which decimals may add up."""
+_FINEST = Fraction(10**30)
+"""The grid of products of more operations."""
 
 
 def _binary(name: str, args: Sequence[Expr]) -> Call:
@@ -41,6 +43,7 @@ def _binary(name: str, args: Sequence[Expr]) -> Call:
     physical = _interval(
         name, type_, ranges.limited(a.facts.physical), ranges.limited(b.facts.physical)
     )
+    physical = _as_computed(name, type_, physical, 1 + a.facts.size + b.facts.size)
     declared = _interval(name, type_, a.facts.declared, b.facts.declared)
     stored = Type.NUMERIC
     if type_.is_integer:
@@ -86,6 +89,15 @@ def _interval(name: str, type_: Type, a: Interval, b: Interval) -> Interval:
             return ranges.monotone(quotient, math.trunc)
         case _:
             return ranges.remainder(a, b)
+
+
+def _as_computed(name: str, type_: Type, exact: Interval, size: int) -> Interval:
+    """What the results of an operation can be, rounded as :func:`_render_binary` has it."""
+    if name == "/" and not type_.is_integer:
+        return ranges.inexact(exact)
+    if name == "*" and size > _LONG:
+        return ranges.monotone(exact, lambda x: round_half_away(x * _FINEST) / _FINEST)
+    return exact
 
 
 def _tick(name: str, a: Expr, b: Expr) -> Fraction | None:

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from uuid import UUID
 
+from analyzer import ranges
 from analyzer.catalog import Scalar
 from analyzer.dates import days
 from analyzer.domains import with_domain
@@ -158,7 +159,10 @@ def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
         holds_owner=any(arg.facts.owner or arg.facts.holds_owner for arg in args),
         protected=any(arg.facts.protected for arg in args),
     )
-    return replace(facts, **more)  # type: ignore[arg-type]
+    facts = replace(facts, **more)  # type: ignore[arg-type]
+    return replace(
+        facts, physical=ranges.coarse(facts.physical), declared=ranges.coarse(facts.declared)
+    )
 
 
 def widest(types: Sequence[Type]) -> Type:

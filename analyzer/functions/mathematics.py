@@ -172,6 +172,7 @@ def _power(name: str, args: Sequence[Expr]) -> Call:
     assert isinstance(exponent, int | Decimal)
     whole = int(exponent)
     physical, declared = (_raised(i, whole) for i in (_operand_range(a), a.facts.declared))
+    physical = ranges.inexact(physical)
     facts = merged([a], Type.NUMERIC, physical=physical, declared=declared)
     types = [a.type, b.type]
     return Call(name, (a,), _floating(types), a.nullable, facts, str(whole))
