@@ -12,6 +12,7 @@ from analyzer.domains import with_domain
 from analyzer.expressions import Call, Expr, Facts, Interval
 from analyzer.functions.arithmetic import round_half_away
 from analyzer.functions.base import Function, as_type, between, coerce, fixed, merged
+from analyzer.functions.text import to_convert
 from analyzer.functions.times import as_time, is_time, kept
 from analyzer.ranges import INT8
 from analyzer.refusals import BadArgument, Unsupported
@@ -130,7 +131,8 @@ def _from_text(expression: Expr, to: Type) -> Call:
 def _render_from_text(call: Call, args: Sequence[str]) -> str:
     stored = call.facts.stored
     pattern = f"^{_BLANK}({_SPELLINGS[stored]}){_BLANK}$"
-    return f"CAST(substring({args[0]} FROM '{pattern}') AS {stored.value})"
+    text = to_convert(args[0], call.args[0])
+    return f"CAST(substring({text} FROM '{pattern}') AS {stored.value})"
 
 
 def _to_digits(expression: Expr, precision: int, scale: int) -> Call:

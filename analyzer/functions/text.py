@@ -19,7 +19,7 @@ _CUT = 10_000
 _MOST = 100_000
 """Characters of a text that is put together."""
 _CONVERTED = 1_000_000
-"""Characters of a text whose case is changed."""
+"""Characters of a text that is changed or searched one by one."""
 
 
 def _texts(name: str, args: Sequence[Expr]) -> list[Expr]:
@@ -59,13 +59,14 @@ def _part(text: str, expression: Expr) -> str:
     return text if _is_short(expression) else f"left({text}, {_CUT})"
 
 
-def _to_convert(text: str, expression: Expr) -> str:
-    """The text with a length at which upper, lower and their like find the memory they need."""
+def to_convert(text: str, expression: Expr) -> str:
+    """The text with a length at which upper, btrim, patterns and their like find the memory they
+    need: several bytes for each of its own."""
     return text if _length_of(expression) is not None else f"left({text}, {_CONVERTED})"
 
 
 def _render_converted(call: Call, args: Sequence[str]) -> str:
-    text = _to_convert(args[0], call.args[0])
+    text = to_convert(args[0], call.args[0])
     return f"({text} ILIKE {args[1]})" if call.function == "ilike" else f"{call.function}({text})"
 
 
@@ -217,8 +218,10 @@ def _render_call(call: Call, args: Sequence[str]) -> str:
 
 
 FUNCTIONS = (
-    *(Function(name, _same_length, _render_converted) for name in ("lower", "upper", "initcap")),
-    *(Function(name, _same_length, _render_call) for name in ("btrim", "ltrim", "rtrim")),
+    *(
+        Function(name, _same_length, _render_converted)
+        for name in ("lower", "upper", "initcap", "btrim", "ltrim", "rtrim")
+    ),
     Function("||", _together, _render_together),
     Function("concat", _together, _render_together),
     Function("replace", _replace, _render_replace),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -60,6 +61,20 @@ def _build(uri: str) -> None:
 @pytest.fixture(scope="module")
 def edge(postgres):
     with connect(postgres.template("edge", _build)) as connection:
+        yield connection
+
+
+def _build_huge(uri: str) -> None:
+    """One row whose texts are so long that what needs a few bytes for each of theirs finds no
+    memory for it."""
+    with connect(uri) as connection:
+        make_table(connection, edge_rows(1))
+        connection.execute(b"UPDATE edge SET t = repeat('7', 270000000), t1 = ' '")
+
+
+@pytest.fixture(scope="module")
+def huge(postgres):
+    with connect(postgres.template("huge", _build_huge)) as connection:
         yield connection
 
 
@@ -189,23 +204,41 @@ FOUND = [
 """What once failed, or had a value that its facts ruled out."""
 
 
+def _bound(written: str, bounds: Mapping[str, tuple[int, int]] | None = None) -> Expr:
+    """The expression that a text means over the columns of ``edge``."""
+    fields = tuple(refs(table_columns(bounds or {})).items())
+    binder = ExpressionBinder(Scope((Entry("edge", fields),)), (), "a test")
+    return binder.bind(parse(f"SELECT {written} AS x FROM edge").expressions[0].this)
+
+
 @pytest.mark.parametrize("written", FOUND)
 def test_what_was_found_once(edge, written):
-    fields = tuple(refs(table_columns()).items())
-    binder = ExpressionBinder(Scope((Entry("edge", fields),)), (), "a test")
-    item = parse(f"SELECT {written} AS x FROM edge").expressions[0]
-    expression = binder.bind(item.this)
+    expression = _bound(written)
     (outcome,) = run(edge, [expression])
     assert not _complaints(expression, outcome, declared=False)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("length(t)", "upper(t)", "initcap(t)", "t || t1", "replace(t, '7', '77')"),
+        *("trim(t)", "trim(LEADING FROM t)", "trim(TRAILING FROM t)", "CAST(t AS numeric)"),
+        *("left(t, 9)", "right(t, 9)", "substr(t, 5)", "strpos(t, 'x')", "starts_with(t, '77')"),
+        *("t ILIKE '%7_8%'", "t > t1", "greatest(t, t1)", "coalesce(t, t1)"),
+    ],
+)
+def test_texts_can_be_huge(huge, written):
+    expression = _bound(written)
+    if expression.type is Type.TEXT:
+        expression = _bound(f"length({written})")
+    (outcome,) = run(huge, [expression])
+    assert isinstance(outcome, Outcome), outcome
 
 
 @pytest.mark.parametrize("inside", ["i", "greatest(least(n, 0.9999999), 0.0000001)"])
 def test_ranges_keep_few_digits(inside):
     """Each power has three times the digits of what is in it: 20 of them would take all memory."""
-    columns = refs(table_columns(TAME_BOUNDS)).items()
-    binder = ExpressionBinder(Scope((Entry("tame", tuple(columns)),)), (), "a test")
-    item = parse(f"SELECT {_nested('power({}, 3)', 10, inside)} AS x FROM tame").expressions[0]
-    facts = binder.bind(item.this).facts
+    facts = _bound(_nested("power({}, 3)", 10, inside), TAME_BOUNDS).facts
     for end in (facts.physical.lower, facts.physical.upper, facts.declared.lower):
         assert end is None or max(abs(end.numerator), end.denominator) < 10**121
 
