@@ -82,6 +82,13 @@ class _QueryBinder(OuterBinder):
         nodes, sets = self._key_nodes(tree, items, scope)
         self._check_aggregates(tree, items, nodes, rows)
         keys = tuple(_key(rows, node) for node in nodes)
+        if len(sets) > 1 and len(set(keys)) < len(keys):
+            # Here they would be two columns, of which a set can leave out one.
+            raise Unsupported(
+                "A key comes twice in the grouping sets, written in two ways.",
+                hint="Write it the same way each time.",
+                position=position_of(nodes[0]),
+            )
         block = len(self.aggregations)
         if block == MAX_BLOCKS:
             raise TooComplex(

@@ -221,10 +221,15 @@ def test_what_was_found_once(edge, written):
 @pytest.mark.parametrize(
     "written",
     [
-        *("length(t)", "upper(t)", "initcap(t)", "t || t1", "replace(t, '7', '77')"),
-        *("trim(t)", "trim(LEADING FROM t)", "trim(TRAILING FROM t)", "CAST(t AS numeric)"),
-        *("left(t, 9)", "right(t, 9)", "substr(t, 5)", "strpos(t, 'x')", "starts_with(t, '77')"),
-        *("t ILIKE '%7_8%'", "t > t1", "greatest(t, t1)", "coalesce(t, t1)"),
+        *("upper(t)", "trim(t)", "trim(TRAILING FROM t)", "CAST(t AS numeric)", "t ILIKE '%7_8%'"),
+        *(
+            pytest.param(more, marks=pytest.mark.slow)
+            for more in (
+                *("initcap(t)", "trim(LEADING FROM t)", "t || t1", "replace(t, '7', '77')"),
+                *("length(t)", "left(t, 9)", "right(t, 9)", "substr(t, 5)", "strpos(t, 'x')"),
+                *("starts_with(t, '77')", "t > t1", "greatest(t, t1)", "t LIKE '%7_8%'"),
+            )
+        ),
     ],
 )
 def test_texts_can_be_huge(huge, written):

@@ -387,6 +387,11 @@ COMPUTED_KEYS = (
         " GROUP BY ROLLUP (1, 2)"
     ),
     "SELECT strpos(name, 'son') > 0, substr(zip, 1, 2), count(*) FROM patients GROUP BY 1, 2",
+    # 1 / 3.0 * 3 is less than 1: a divisor that only exact arithmetic keeps from zero.
+    (
+        "SELECT sex, count(*) FROM patients WHERE 1 / (CASE WHEN active THEN 1 ELSE 2 END"
+        " / 3.0 * 3 - 0.99999999999999999999) > 0 GROUP BY sex"
+    ),
 )
 
 SEVERAL_BLOCKS = (
