@@ -256,8 +256,10 @@ def _negative(expression: Expr) -> Expr | None:
         return None
     if expression.untyped or not expression.type.is_number:
         return None
-    plain = constant(expression.value).type is expression.type
-    return constant(-expression.value, None if plain else expression.type)
+    plain, value = constant(expression.value).type is expression.type, expression.value
+    # The minus of a Decimal rounds it to 28 digits.
+    negative = value.copy_negate() if isinstance(value, Decimal) else -value
+    return constant(negative, None if plain else expression.type)
 
 
 _MARKS: dict[type[exp.Expression], tuple[str, ...]] = {

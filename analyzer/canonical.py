@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from analyzer.expressions import Call, Constant, Expr
 from analyzer.functions.base import constant
@@ -34,6 +34,8 @@ _TURNED = {
 }
 """Comparisons, and what they are with their sides exchanged."""
 _COMMUTATIVE = frozenset({"+", "*"})
+_EXACT = Context(prec=100)
+"""Constants have up to 61 digits; Python's own context would round them to 28."""
 
 
 def alias_mark(alias: str) -> str:
@@ -105,7 +107,7 @@ def _plain(expression: Expr) -> Expr:
         return expression
     if value == value.to_integral_value() and abs(value) < 2**63:
         return constant(int(value))
-    return constant(value.normalize(), expression.type)
+    return constant(value.normalize(_EXACT), expression.type)
 
 
 def in_order(call: Call, args: Sequence[Expr], texts: Sequence[str]) -> tuple[Call, Sequence[str]]:

@@ -30,6 +30,11 @@ TOTALS = (
     "SELECT count(*) FROM patients WHERE city IN ('Oslo', 'Bergen') OR city IS NULL",
     "SELECT count(*) FROM visits WHERE patient_id = 7",
     "SELECT count(*) FROM visits WHERE false",
+    # Once rounded to 28 digits, and so to 1.
+    (
+        "SELECT count(*) FROM patients WHERE 1.00000000000000000000000000001 > 1"
+        " AND -1.00000000000000000000000000001 < -1"
+    ),
     "SELECT sum(cost) FROM visits WHERE visited_at > '2020-01-03' AND NOT cost < 50",
     (
         "SELECT sum(CASE WHEN diagnosis = 'flu' THEN 1000 WHEN cost > 10 THEN -1 ELSE 0 END)"
