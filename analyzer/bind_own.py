@@ -120,6 +120,7 @@ class OwnBinder(ExpressionBinder):
             max_rows=self._max_rows(),
             protected=self.owned.owner is not None,
             per_unit=self._grouped_rows() == 1 and self.owned.owner is not None,
+            empty=self.owned.owner is None and not self.keys,
         )
         if made not in self.aggregates:
             self.aggregates.append(made)

@@ -57,6 +57,7 @@ def own_aggregate(
     max_rows: int,
     protected: bool,
     per_unit: bool,
+    empty: bool = False,
 ) -> OwnAggregate:
     """An aggregate over one unit's rows in a group, with the facts of its result.
 
@@ -69,6 +70,7 @@ def own_aggregate(
             bounds from it, and no more: values beyond them are clamped, not forbidden.
         protected: whether the rows are.
         per_unit: whether a unit has one group only.
+        empty: whether the group can have no row, as the one group of all rows can.
 
     Raises:
         Unsupported: DISTINCT in a sum or a mean.
@@ -79,10 +81,11 @@ def own_aggregate(
             hint="Take SELECT DISTINCT with the unit key in a subquery first.",
         )
     size = 1 + sum(part.facts.size for part in (argument, condition) if part is not None)
-    facts = _facts(function, argument, condition, max_rows)
+    sure = argument is None and condition is None and not empty
+    facts = _facts(function, argument, max_rows, least=Fraction(1 if sure else 0))
     facts = replace(facts, protected=protected, size=size, per_unit=per_unit)
     nullable = function != "count" and (
-        condition is not None or (argument is not None and argument.nullable)
+        empty or condition is not None or (argument is not None and argument.nullable)
     )
     type_ = _type(function, argument)
     # The largest of equal values is the value itself, with or without DISTINCT.
@@ -101,10 +104,9 @@ def _type(function: str, argument: Ref | None) -> Type:
     return kind
 
 
-def _facts(function: str, argument: Ref | None, condition: Ref | None, max_rows: int) -> Facts:
+def _facts(function: str, argument: Ref | None, max_rows: int, *, least: Fraction) -> Facts:
+    """``least``: what a count is at least: a group that has a row counts it, but for a filter."""
     if function == "count":
-        # Every group has a row, and count(*) without a filter counts it.
-        least = Fraction(0 if argument is not None or condition is not None else 1)
         return Facts(
             Type.INT8,
             Interval(least, _MOST_ROWS - 1),

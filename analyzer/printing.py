@@ -115,7 +115,8 @@ class Printer:
             )
             columns.append(f"{render_own(aggregate, argument, condition)} AS a{i}")
         source = self.relation(grouped.source)
-        return f"SELECT {', '.join(columns)} FROM {source} GROUP BY {', '.join(by)}"
+        # Of public rows there may be no keys; the group of all rows is there also without rows.
+        return f"SELECT {', '.join(columns)} FROM {source} GROUP BY {', '.join(by) or '()'}"
 
     def _scan(self, scan: Scan) -> str:
         """A table; where the owner is further down the path, joined along it."""

@@ -131,6 +131,14 @@ NESTED = (
     "SELECT count(*) FROM (SELECT 1 AS one FROM visits) x",
     "SELECT count(*) FROM patients AS t (i, n, a) WHERE a > 30",
     "SELECT count(*) FROM (SELECT name || name AS n FROM patients) x WHERE n LIKE '%1person%'",
+    # Of public rows one group of all, also where there are none.
+    "SELECT count(*) FROM patients p, (SELECT count(*) AS n FROM cities) c WHERE p.age > c.n",
+    (
+        "SELECT c.m > 'A', count(*) FROM patients p"
+        " CROSS JOIN (SELECT max(name) AS m, count(*) AS n FROM cities WHERE false) c"
+        " WHERE p.age > coalesce(1 / c.n, 0) GROUP BY 1"
+    ),
+    "SELECT count(*) FROM patients WHERE city IN (SELECT max(name) FROM cities)",
 )
 
 PUBLIC_KEYS = (
