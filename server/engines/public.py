@@ -11,6 +11,10 @@ from server.engines import EngineFailed, EngineUnavailable
 MOST_BYTES = 64 * 1024 * 1024
 
 
+class _TooMuch(Exception):
+    """More than is wanted; raised, so that the driver cancels what is still to come."""
+
+
 async def public_rows(dsn: str, table: Table, most: int) -> bytes | None:
     """The declared columns of a public table, in the text format of COPY.
 
@@ -31,6 +35,8 @@ async def public_rows(dsn: str, table: Table, most: int) -> bytes | None:
     )
     try:
         return await _copied(dsn, question, most)
+    except _TooMuch:
+        return None
     except psycopg.OperationalError as error:
         failed: EngineFailed = EngineUnavailable(error.sqlstate)
     except psycopg.Error as error:
@@ -39,7 +45,7 @@ async def public_rows(dsn: str, table: Table, most: int) -> bytes | None:
     raise failed
 
 
-async def _copied(dsn: str, question: sql.Composed, most: int) -> bytes | None:
+async def _copied(dsn: str, question: sql.Composed, most: int) -> bytes:
     rows, text = 0, bytearray()
     async with (
         await AsyncConnection.connect(
@@ -58,5 +64,5 @@ async def _copied(dsn: str, question: sql.Composed, most: int) -> bytes | None:
             rows += 1
             text += row
             if rows > most or len(text) > MOST_BYTES:
-                return None
+                raise _TooMuch
     return bytes(text)
