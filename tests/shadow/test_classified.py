@@ -136,7 +136,7 @@ def test_what_the_gateway_gets_would_mostly_trip(room):
     names = room.shadow.names("clinic")
     ada = room.login()
     talk = Talk(99)
-    protected = []
+    protected: list[bool | None] = []
     while len(protected) < 100:
         sql = talk.query(1)
         (piece,) = classify(sql, names, ("public",))

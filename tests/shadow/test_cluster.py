@@ -142,7 +142,7 @@ def test_a_session_has_so_much_memory(parent):
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing(parent, monkeypatch):
-    monkeypatch.setitem(cluster_module._SETTINGS, "shared_buffers", "nonsense")  # type: ignore[arg-type]
+    monkeypatch.setitem(cluster_module._SETTINGS, "shared_buffers", "nonsense")
     monkeypatch.setattr(cluster_module, "_SECONDS", 1.0)
     with pytest.raises(ShadowFailed, match="shared_buffers"):
         Cluster(None, parent, 5).start()
