@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
@@ -30,7 +31,7 @@ from analyzer.refusals import BadArgument, PrivateKeys, WrongType
 from analyzer.relation import Query
 from analyzer.stages import Stage, aggregates_in, aggregates_of
 from analyzer.types import Type
-from mechanisms.calibration import Calibration, CannotCalibrate, Cap, KeySelection, Terms, calibrate
+from mechanisms.calibration import Calibration, CannotCalibrate, Cap, Terms, calibrate
 
 
 def analyze(
@@ -89,14 +90,14 @@ def _check_range(name: str, asked: Fraction, most: Fraction | None) -> None:
 
 def _calibrate(blocks: Sequence[Measured], ask: Ask, catalog: Catalog) -> Calibration:
     """The noise of all draws of all blocks together, and the thresholds in order of the blocks."""
-    measures = [m for block in blocks for m in block.measures]
-    if not measures:
+    if not any(block.measures for block in blocks):
         # Public keys alone: nothing of the data leaves.
         return Calibration((), (), (), ZERO)
     selections, first = [], 0
     for block in blocks:
-        if block.selection is not None:
-            selections.append(KeySelection(first + block.selection, block.bounds.max_groups))
+        selection = block.key_selection
+        if selection is not None:
+            selections.append(replace(selection, draw=first + selection.draw))
         first += len(block.measures)
     if selections and ask.delta == 0:
         raise PrivateKeys(
@@ -105,7 +106,7 @@ def _calibrate(blocks: Sequence[Measured], ask: Ask, catalog: Catalog) -> Calibr
         )
     try:
         return _calibrated(
-            tuple(m.sensitivity for m in measures),
+            tuple(block.sensitivity(m) for block in blocks for m in block.measures),
             goal_of(ask, blocks),
             delta=ask.delta,
             terms=_terms(catalog),
@@ -150,7 +151,7 @@ def _plan(
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
-        units=(catalog.unit.table,),
+        units=tuple(sorted({unit for one in found for unit in one.units})),
         blocks=blocks,
         finish=finish,
         columns=tuple(_column(last, i, used[i], draws) for i in range(len(used))),

@@ -69,6 +69,8 @@ def _expressions(query: Query) -> list[Expr]:
 class _QueryBinder(OuterBinder):
     def private(self, tree: exp.Select, ctes: Ctes) -> Stage:
         only(tree, *CLAUSES)
+        # Each aggregation has a unit of its own, also where it stands for a value in another.
+        before = self.relations.begin()
         source, scope, where, owned = self.relations.source(tree, ctes)
         if owned.owner is None:
             raise Unsupported(
@@ -95,7 +97,10 @@ class _QueryBinder(OuterBinder):
                 f"The query aggregates protected tables more than {MAX_BLOCKS} times.",
                 position=position_of(tree),
             )
-        self.aggregations.append(Aggregation(source, owned, where, keys, sets))
+        unit = self.relations.unit
+        assert unit is not None, "the rows have an owner"
+        around = self.catalog.around(unit)
+        self.aggregations.append(Aggregation(source, owned, where, keys, unit, around, sets))
         refs = [key_ref(block, i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
         calls = self.calls(self.relations.ctes_of(tree, ctes))
         groups = GroupBinder(rows, keys, refs, sets, calls, block)
@@ -104,7 +109,7 @@ class _QueryBinder(OuterBinder):
         outputs = tuple((i.name, coerce(groups.bind(i.node), Type.TEXT)) for i in items)
         # Groups by all columns differ already.
         distinct = tree.args.get("distinct") is not None and tree.args.get("group") is not None
-        return Stage(
+        stage = Stage(
             source=Rows(cells_of(block), None, block),
             where=having,
             groups=None,
@@ -116,6 +121,8 @@ class _QueryBinder(OuterBinder):
             offset=count_of(tree.args.get("offset"), "OFFSET") or 0,
             calls=tuple(calls.made),
         )
+        self.relations.unit = before
+        return stage
 
     def _key_nodes(
         self, tree: exp.Select, items: list[Item], scope: Scope

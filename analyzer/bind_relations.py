@@ -14,7 +14,7 @@ from analyzer.bind_conditions import ConditionBinder
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_joins import join
 from analyzer.bind_subqueries import Fields, subquery
-from analyzer.catalog import Catalog, Scalar, Table, ValuesFrom, View
+from analyzer.catalog import Catalog, Column, PrivacyUnit, Scalar, Table, ValuesFrom, View
 from analyzer.expressions import Expr, Facts, Ref
 from analyzer.functions.base import coerce
 from analyzer.parse import parse
@@ -34,7 +34,7 @@ from analyzer.relation import Ownership, Relation, Scan
 from analyzer.scope import Entry, Scope, name_of
 from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
-from analyzer.units import ownership, place, rows_per_unit
+from analyzer.units import owner_column, ownership, place, rows_per_unit
 
 MAX_SCANS = 24
 """The most tables that one query may read; a chain of CTEs can name the same one many times."""
@@ -50,6 +50,13 @@ class RelationBinder:
         self.catalog = catalog
         self.parameters = parameters
         self.count = 0
+        self.unit: PrivacyUnit | None = None
+        """Whose the protected tables are that were read so far: there is one unit for all."""
+
+    def begin(self) -> PrivacyUnit | None:
+        """Begins another aggregation; returns the unit of the one before."""
+        before, self.unit = self.unit, None
+        return before
 
     def source(
         self,
@@ -159,19 +166,21 @@ class RelationBinder:
         if table is None or (node.args.get("db") and name_of(node.args["db"]) != table.schema):
             raise self._unknown_table(name, position_of(node))
         self.spend(position_of(node))
+        if table.protected:
+            self._owned(table, position_of(node))
         scan, fields = self._scan(table)
         return scan, self.renamed(Entry(table.name, fields), alias)
 
     def _view(self, view: View, position: int | None) -> tuple[Relation, Fields]:
         """A view's own SQL in its place. It sees declared tables only, and no parameters."""
         binder = RelationBinder(replace(self.catalog, views={}), ())
-        binder.count = self.count
+        binder.count, binder.unit = self.count, self.unit
         try:
             relation, fields = binder.view(view)
         except Refusal as refusal:
             refusal.position = position  # a place in the view's text is none in the query's
             raise
-        self.count = binder.count
+        self.count, self.unit = binder.count, binder.unit
         return relation, fields
 
     def view(self, view: View) -> tuple[Relation, Fields]:
@@ -192,13 +201,28 @@ class RelationBinder:
             )
         return f"t{self.count - 1}"
 
+    def _owned(self, table: Table, position: int | None) -> None:
+        """Notes whose rows a table has.
+
+        Raises:
+            UnboundedInfluence: rows of another unit were read before.
+        """
+        unit = self.catalog.unit_of(table)
+        if self.unit is not None and self.unit != unit:
+            raise UnboundedInfluence(
+                "Tables of different privacy units meet in one aggregation.",
+                detail=f"Rows of {table.name} are those of {unit.table}, others here of"
+                f" {self.unit.table}: one row would have two owners.",
+                hint="Aggregate each in a subquery of its own, and join the results.",
+                position=position,
+            )
+        self.unit = unit
+
     def _scan(self, table: Table) -> tuple[Scan, tuple[tuple[str, Ref], ...]]:
         alias = f"t{self.count - 1}"
         per_unit = rows_per_unit(table) == 1
-        key = self.catalog.tables[self.catalog.unit.table].columns[self.catalog.unit.key]
-        owner_name = (
-            "owner" if len(table.path) > 1 else (table.path[0].column if table.path else key.name)
-        )
+        key = self._key(table) if table.protected else None
+        own, around = owner_column(table), self._around(table)
         owner: Ref | None = None
         fields = []
         for column in table.columns.values():
@@ -207,17 +231,31 @@ class RelationBinder:
                 facts = replace(
                     facts, domain=ValuesFrom(table.name, column.name), total_domain=True
                 )
-            is_owner = table.protected and len(table.path) < 2 and column.name == owner_name
+            is_owner = column.name == own
             facts = replace(facts, per_unit=per_unit or is_owner, owner=is_owner)
+            # A key of the unit around names people as much as their own.
+            facts = replace(facts, holds_owner=column.name == around)
             # Rows without an owner never count, so where a row counts its owner is there.
             nullable = column.nullable and not is_owner
             ref = Ref(alias, column.name, column.type, nullable, facts, (table.name, column.name))
             fields.append((column.name, ref))
             owner = ref if is_owner else owner
-        if table.protected and owner is None:
+        if key is not None and owner is None:
             facts = Facts(key.type, per_unit=True, owner=True, protected=True)
-            owner = Ref(alias, owner_name, key.type, True, facts)
+            owner = Ref(alias, "owner", key.type, True, facts)
         return Scan(alias, table, owner), tuple(fields)
+
+    def _key(self, table: Table) -> Column:
+        """The unit key that a protected table leads to."""
+        unit = self.catalog.unit_of(table)
+        return self.catalog.tables[unit.table].columns[unit.key]
+
+    def _around(self, table: Table) -> str | None:
+        """The column of a unit's own table that leads to the unit around."""
+        if not table.protected or table.path:
+            return None
+        path = self.catalog.unit_of(table).path
+        return path[0].column if path else None
 
     def renamed(self, entry: Entry, alias: exp.Expression | None) -> Entry:
         if alias is None:

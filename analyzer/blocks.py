@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from analyzer.catalog import Catalog
 from analyzer.describe import describe
 from analyzer.emit import exact_statement
+from analyzer.emit_members import factor, members
 from analyzer.expressions import Aggregate, Expr
 from analyzer.finish_variants import Cells
 from analyzer.keys import Keys, bounds_of, keys_of
@@ -27,7 +28,7 @@ from analyzer.noisy_values import quantile, value_of
 from analyzer.plan import Block, Draw, Quantile, QueryOptions
 from analyzer.relation import Aggregation
 from analyzer.types import Type
-from mechanisms.calibration import Noise, error_bar
+from mechanisms.calibration import KeySelection, Noise, Sensitivity, error_bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,26 @@ class Measured:
     """One draw each."""
     selection: int | None
     """For keys that are not public: which of the measures counts people; else None."""
+
+    def sensitivity(self, measure: Measure) -> Sensitivity:
+        """What one unit changes: one of those whose rows they are, or the unit around it."""
+        times, own = factor(self.aggregation.around), measure.sensitivity
+        return Sensitivity(times * own.l1, times**2 * own.l2_squared)
+
+    @property
+    def units(self) -> list[str]:
+        """Whose rows are measured."""
+        around = self.aggregation.around
+        return [unit.table for unit in (self.aggregation.unit, around) if unit is not None]
+
+    @property
+    def key_selection(self) -> KeySelection | None:
+        """How keys that are not public are selected, by the draws of this block."""
+        if self.selection is None:
+            return None
+        around = self.aggregation.around
+        groups = factor(around) * self.bounds.max_groups
+        return KeySelection(self.selection, groups, members(around))
 
 
 def measured(
@@ -76,7 +97,9 @@ def block_of(
     draws, first = [], 0
     for measure, noise in zip(one.measures, noises, strict=True):
         cells, spent = tuple(range(first, first + measure.cells)), error_bar(noise)
-        draws.append(Draw(_label(measure), cells, measure.sensitivity, noise, measure.tick, spent))
+        draws.append(
+            Draw(_label(measure), cells, one.sensitivity(measure), noise, measure.tick, spent)
+        )
         first += measure.cells
     exact, parts = exact_statement(
         one.aggregation, one.keys, one.bounds, one.measures, dict(catalog.tables)
@@ -92,6 +115,7 @@ def block_of(
         draws=tuple(draws),
         selection=one.selection,
         threshold=threshold,
+        members=members(one.aggregation.around),
         quantiles=tuple(_quantiles(one)),
     )
 

@@ -68,8 +68,8 @@ class Table:
     columns: Mapping[str, Column]
     protected: bool
     path: tuple[Hop, ...] = ()
-    """From a protected table to the unit's table, the last hop ending at the unit key.
-    Empty for the unit's own table and for public tables."""
+    """From a protected table to the table of the first unit on the way, the last hop ending at the
+    unit key. Empty for a unit's own table and for public tables."""
     keys: tuple[tuple[str, ...], ...] = ()
     """Column sets declared unique. The unit's own table always has the unit key here."""
     max_rows_contributed: int | None = None
@@ -89,10 +89,18 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class PrivacyUnit:
-    """Whose presence is protected: all rows that lead to one value of ``table.key``."""
+    """Whose presence is protected: all rows that lead to one value of ``table.key``.
+
+    A unit may lie within another, as a patient does in a household: then rows of its members are
+    rows of the unit around as well. It is called by the name of its table.
+    """
 
     table: str
     key: str
+    path: tuple[Hop, ...] = ()
+    """From the unit's own table to the unit around it; empty where there is none."""
+    max_members_contributed: int | None = None
+    """How many of the units within it count in an answer; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ class Catalog:
     """One data set as its owner declared it."""
 
     dataset: str
-    unit: PrivacyUnit
+    units: tuple[PrivacyUnit, ...]
     tables: Mapping[str, Table]
     max_rows_contributed: int
     """Default: rows of one unit that count, over all groups; more are weighted down."""
@@ -138,3 +146,14 @@ class Catalog:
     """The least scale of noise, in steps of the grid: below it, noise hides too little."""
     views: Mapping[str, View] = field(default_factory=dict)
     """By the names that analysts write; none of them a table's."""
+
+    def unit_of(self, table: Table) -> PrivacyUnit:
+        """Whose the rows of a protected table are."""
+        name = table.path[-1].table if table.path else table.name
+        return next(unit for unit in self.units if unit.table == name)
+
+    def around(self, unit: PrivacyUnit) -> PrivacyUnit | None:
+        """The unit that a unit lies within."""
+        if not unit.path:
+            return None
+        return next(one for one in self.units if one.table == unit.path[-1].table)

@@ -14,6 +14,7 @@ from analyzer.emit_bounds import (
     select,
 )
 from analyzer.emit_keys import canonical, choices, held
+from analyzer.emit_members import counted_members
 from analyzer.expressions import Expr
 from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
@@ -165,6 +166,9 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
         public = [held(printer, key, f"h.k{i}") for i, key in enumerate(keys.expressions)]
         text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(public)}"
     names = [f"k{i}" for i in range(len(keys.expressions))]
+    if aggregation.around is not None:
+        columns = ["owner", *names, *(f"v{i}" for i in range(len(arguments)))]
+        text = counted_members(printer, text, columns, aggregation.unit, aggregation.around)
     if len(keys.sets) > 1:
         values = [f"e.v{i}" for i in range(len(arguments))]
         each = ", ".join(["e.owner", *_in_sets([f"e.{name}" for name in names]), *values])

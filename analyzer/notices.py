@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from analyzer.blocks import Measured
 from analyzer.describe import describe
+from analyzer.emit_members import members
 from analyzer.measures import Axis, Histogram, People, Shares, axes, decimal
 from analyzer.plan import QueryOptions
 
@@ -27,6 +28,12 @@ def _of_block(block: Measured, threshold: int | None) -> Iterator[str]:
         yield f"Each person counts with at most {bounds.max_rows} rows; more are weighted down."
     if any(isinstance(one, People) for one in measures) and bounds.some_groups:
         yield f"Each person counts in at most {bounds.max_groups} groups."
+    unit, around = block.aggregation.unit, block.aggregation.around
+    if around is not None:
+        yield (
+            f"Of each row of {around.table}, at most {members(around)} of {unit.table} count; both"
+            " are protected."
+        )
     if len(keys.sets) > 1:
         yield f"The answer holds {len(keys.sets)} groupings, which share the loss."
     yield from (_clamped(axis) for one in measures for axis in axes(one))

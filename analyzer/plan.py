@@ -122,6 +122,8 @@ class Block:
     selection: int | None
     """For keys that are not public: the index of the draw that counts units; else None."""
     threshold: int | None
+    members: int
+    """What one privacy unit adds to a group's number of people at most."""
     quantiles: tuple[Quantile, ...]
 
     @property

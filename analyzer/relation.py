@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analyzer.catalog import Table
+from analyzer.catalog import PrivacyUnit, Table
 from analyzer.expressions import Call, Expr, Facts, Ref
 from analyzer.stages import Stage
 from analyzer.types import Type
@@ -114,6 +114,10 @@ class Aggregation:
     owned: Ownership
     where: Expr | None
     keys: tuple[Expr, ...]
+    unit: PrivacyUnit
+    """Whose the rows are."""
+    around: PrivacyUnit | None = None
+    """The unit that those units lie within, whose rows they are as well."""
     sets: tuple[int, ...] = (0,)
     """Grouping sets by their GROUPING numbers, the last key in the lowest bit; (0,) is plain."""
 

@@ -59,9 +59,11 @@ class KeySelection:
     """The group keys are not public: they are shown where a noisy unit count is large enough."""
 
     draw: int
-    """Index of the draw whose cell counts the units of a group; a unit adds at most 1 to each."""
+    """Index of the draw whose cell counts the units of a group."""
     max_groups: int
     """The most groups that one unit can appear in."""
+    most: int = 1
+    """What one unit adds to the count of a group at most; more than 1 where it has members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +247,8 @@ def _complete(
     thresholds = []
     for one in keys:
         noise = noises[one.draw]
-        thresholds.append(threshold_for(noise, one.max_groups, key_delta))
-        used = threshold_delta(noise, one.max_groups, thresholds[-1])
+        thresholds.append(threshold_for(noise, one.max_groups, key_delta, most=one.most))
+        used = threshold_delta(noise, one.max_groups, thresholds[-1], most=one.most)
         # On the ledger's grid the number is short; what was allotted is an upper bound as well.
         events.append(ThresholdEvent(min(Fraction(ceil_delta(used), DELTA_STEPS), key_delta)))
     loss = spent = loss_of_events(events, conversion_delta)

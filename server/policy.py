@@ -37,6 +37,7 @@ from server.policy_file import (
     ViewFile,
 )
 from server.policy_lines import Path, key_lines, line_of
+from server.policy_units import check_units
 from server.policy_views import view_mistakes
 
 
@@ -108,6 +109,7 @@ def parse_policy(text: str, *, source: str = "policy") -> Catalog:
         for detail in error.errors(include_url=False):
             say(*_in_words(detail))
         raise PolicyError(source, mistakes) from None
+    check_units(file, say)
     rules.check(file, say)
     if mistakes:
         raise PolicyError(source, mistakes)
@@ -168,6 +170,7 @@ def _part_at(path: Path) -> type[BaseModel]:
         return LossFile
     parts: dict[Path, type[BaseModel]] = {
         ("privacy_unit",): UnitFile,
+        ("privacy_units",): UnitFile,
         ("contribution",): ContributionFile,
         ("budgets",): BudgetsFile,
         ("losses",): LossesFile,
@@ -178,7 +181,7 @@ def _part_at(path: Path) -> type[BaseModel]:
 def _catalog(file: PolicyFile) -> Catalog:
     catalog = Catalog(
         dataset=file.dataset,
-        unit=PrivacyUnit(file.privacy_unit.table, file.privacy_unit.key),
+        units=tuple(_unit(file, unit) for unit in file.units),
         tables=MappingProxyType({name: _table(file, name) for name in file.tables}),
         max_rows_contributed=file.contribution.max_rows_contributed,
         max_groups_contributed=file.contribution.max_groups_contributed,
@@ -195,6 +198,12 @@ def _catalog(file: PolicyFile) -> Catalog:
         ),
     )
     return replace(catalog, version=digest(catalog))
+
+
+def _unit(file: PolicyFile, unit: UnitFile) -> PrivacyUnit:
+    # What is written as the path of its table leads from one unit to the next.
+    path = rules.hops_of(file.tables[unit.table])
+    return PrivacyUnit(unit.table, unit.key, path, unit.max_members_contributed)
 
 
 def _default_ask(default: LossFile) -> Ask:
@@ -214,7 +223,7 @@ def _table(file: PolicyFile, name: str) -> Table:
         relation=relation[1],
         columns=MappingProxyType({key: _column(key, part) for key, part in table.columns.items()}),
         protected=table.protected,
-        path=rules.hops_of(table),
+        path=() if name in {unit.table for unit in file.units} else rules.hops_of(table),
         keys=rules.keys_of(file, name),
         max_rows_contributed=table.max_rows_contributed,
         max_groups_contributed=table.max_groups_contributed,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from analyzer.catalog import Catalog, Column, Table
+from analyzer.catalog import Catalog, Column, Hop, Table
 from server.engines.structure import (
     CannotRead,
     Role,
@@ -212,7 +212,7 @@ def _check_type(where: str, column: Column, found: StoredColumn) -> Iterator[Fin
 def _check_keys(catalog: Catalog, table: Table, stored: StoredRelation) -> Iterator[Finding]:
     """Every declared key is a unique index in the database, over columns that are never NULL."""
     for key in table.keys:
-        is_unit = table.name == catalog.unit.table and key == (catalog.unit.key,)
+        is_unit = any((table.name, key) == (unit.table, (unit.key,)) for unit in catalog.units)
         where = f"{table.name} ({', '.join(key)})"
         name = "the privacy unit's key" if is_unit else "a declared unique key"
         if not any(set(index) <= set(key) for index in stored.unique):
@@ -238,9 +238,10 @@ def _check_owner(catalog: Catalog, table: Table, stored: StoredRelation) -> Iter
                     "Declare it protected, with a path.",
                 )
         return
-    if not table.path:
+    way = _way(catalog, table)
+    if not way:
         return
-    hop = table.path[0]
+    hop = way[0]
     target = catalog.tables[hop.table]
     wanted = ((hop.column,), (target.schema, target.relation), (hop.key,))
     if not any((k.columns, k.target, k.target_columns) == wanted for k in stored.foreign_keys):
@@ -251,10 +252,18 @@ def _check_owner(catalog: Catalog, table: Table, stored: StoredRelation) -> Iter
         )
 
 
+def _way(catalog: Catalog, table: Table) -> tuple[Hop, ...]:
+    """From a protected table to its owner, and from a unit's own table to the unit around it."""
+    if table.path or not table.protected:
+        return table.path
+    return catalog.unit_of(table).path
+
+
 def _null_owners(catalog: Catalog, structure: Structure, dsn: str) -> Iterator[Finding]:
     for table in catalog.tables.values():
         stored = structure.relations.get((table.schema, table.relation))
-        found = stored.columns.get(table.path[0].column) if stored and table.path else None
+        way = _way(catalog, table)
+        found = stored.columns.get(way[0].column) if stored and way else None
         if stored is None or found is None or found.not_null:
             continue
         if has_null(dsn, stored.place, found.name):

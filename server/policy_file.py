@@ -181,6 +181,7 @@ class ViewFile(_Part):
 class UnitFile(_Part):
     table: str
     key: str
+    max_members_contributed: Count | None = None
 
 
 class ContributionFile(_Part):
@@ -216,9 +217,15 @@ class PolicyFile(_Part):
     description: str = ""
     max_keys: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     min_error_scale: Exact = Fraction(1, 2)
-    privacy_unit: UnitFile
+    privacy_unit: UnitFile | None = None
+    privacy_units: list[UnitFile] = []
     contribution: ContributionFile
     budgets: BudgetsFile
     losses: LossesFile
     tables: dict[Identifier, TableFile]
     views: dict[Identifier, ViewFile] = {}
+
+    @property
+    def units(self) -> list[UnitFile]:
+        """One or several, as the owner wrote it."""
+        return [*([] if self.privacy_unit is None else [self.privacy_unit]), *self.privacy_units]

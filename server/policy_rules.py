@@ -23,13 +23,13 @@ Say = Callable[[Path, str], None]
 _MAX_STEPS = 2**53
 """Sums of one group's rows stay below this many grid steps, far from the end of int8."""
 
-_UNIT_TYPES = (Type.INT4, Type.INT8, Type.UUID, Type.TEXT)
+UNIT_TYPES = (Type.INT4, Type.INT8, Type.UUID, Type.TEXT)
 """Types on which SQL and text agree about equality: two spellings are never one person."""
 
 _TIMES = (Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ)
 _INTEGERS = {Type.INT4: 2**31, Type.INT8: 2**63}
 
-_HOP = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*->\s*([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)\s*")
+HOP = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*->\s*([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)\s*")
 _COLUMN = re.compile(r"([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)")
 _RELATION = re.compile(r"(?:([a-z_][a-z0-9_]*)\.)?([a-z_][a-z0-9_]*)")
 _SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"}
@@ -51,16 +51,16 @@ def relation_of(name: str, table: TableFile) -> tuple[str, str] | None:
 
 def hops_of(table: TableFile) -> tuple[Hop, ...]:
     """The hops of a path that are written as hops."""
-    matches = (_HOP.fullmatch(hop) for hop in table.path)
+    matches = (HOP.fullmatch(hop) for hop in table.path)
     return tuple(Hop(match[1], match[2], match[3]) for match in matches if match)
 
 
 def keys_of(file: PolicyFile, name: str) -> tuple[tuple[str, ...], ...]:
     """The declared unique keys of a table, the unit key among those of the unit's own."""
     keys = [tuple(key) for key in file.tables[name].unique]
-    unit = file.privacy_unit
-    if name == unit.table and (unit.key,) not in keys:
-        keys.insert(0, (unit.key,))
+    for unit in file.units:
+        if name == unit.table and (unit.key,) not in keys:
+            keys.insert(0, (unit.key,))
     return tuple(keys)
 
 
@@ -121,12 +121,9 @@ def _numeric_value(value: Decimal, precision: int | None, scale: int | None) -> 
 
 
 def check(file: PolicyFile, say: Say) -> None:
-    """Says every mistake that a single value does not show."""
-    unit_is_known = _check_unit(file, say)
+    """Says every mistake that a single value does not show, units and paths aside."""
     _check_relations(file, say)
     for name, table in file.tables.items():
-        if unit_is_known:
-            _check_path(file, name, say)
         _check_keys(table, ("tables", name, "unique"), say)
         rows = table.max_rows_contributed or file.contribution.max_rows_contributed
         for column_name, column in table.columns.items():
@@ -136,31 +133,6 @@ def check(file: PolicyFile, say: Say) -> None:
             _check_bounds(column, rows, at, say)
             _check_values(file, column, at, say)
     _check_losses(file, say)
-
-
-def _check_unit(file: PolicyFile, say: Say) -> bool:
-    """Whether the unit key is one that paths can lead to."""
-    unit = file.privacy_unit
-    table = file.tables.get(unit.table)
-    if table is None:
-        known = list(file.tables)
-        say(("privacy_unit", "table"), f"no table {unit.table!r}{nearest(unit.table, known)}")
-        return False
-    key = table.columns.get(unit.key)
-    if key is None:
-        known = list(table.columns)
-        say(("privacy_unit", "key"), f"{unit.table} has no {unit.key!r}{nearest(unit.key, known)}")
-        return False
-    at = ("tables", unit.table, "columns", unit.key)
-    if key.nullable:
-        say(at, "the privacy unit's key must have nullable = false")
-    if key.type.type not in _UNIT_TYPES:
-        names = ", ".join(kind.value for kind in _UNIT_TYPES)
-        say((*at, "type"), f"the privacy unit's key must be one of {names}")
-        return False
-    if not table.protected:
-        say(("tables", unit.table, "protected"), "the privacy unit's own table must be protected")
-    return table.protected
 
 
 def _check_relations(file: PolicyFile, say: Say) -> None:
@@ -174,57 +146,6 @@ def _check_relations(file: PolicyFile, say: Say) -> None:
             say(at, f"is declared twice, here and as {seen[relation]!r}; declare it once")
         else:
             seen[relation] = name
-
-
-def _check_path(file: PolicyFile, name: str, say: Say) -> None:
-    """A protected table leads to the unit key over unique keys; a public one leads nowhere."""
-    table, unit = file.tables[name], file.privacy_unit
-    at = ("tables", name, "path")
-    if not table.protected or name == unit.table:
-        if table.path:
-            kind = "the privacy unit's own table" if table.protected else "a public table"
-            say(at, f"{kind} has no path; remove it")
-        return
-    example = f'path = ["{unit.table}_{unit.key} -> {unit.table}.{unit.key}"]'
-    if not table.path:
-        say(at, f"is missing: how does a row lead to its owner? For instance {example}")
-        return
-    here = name
-    for written in table.path:
-        match = _HOP.fullmatch(written)
-        if match is None:
-            say(at, f"{written!r} must be written like {example}")
-            return
-        hop = Hop(match[1], match[2], match[3])
-        mistake = _hop_mistake(file, here, hop)
-        if mistake:
-            say(at, mistake)
-            return
-        here = hop.table
-    if (hop.table, hop.key) != (unit.table, unit.key):
-        say(at, f"must end at {unit.table}.{unit.key}, not at {hop.table}.{hop.key}")
-
-
-def _hop_mistake(file: PolicyFile, here: str, hop: Hop) -> str:
-    columns = file.tables[here].columns
-    target = file.tables.get(hop.table)
-    if hop.column not in columns:
-        return f"{here} has no column {hop.column!r}{nearest(hop.column, list(columns))}"
-    if target is None:
-        return f"no table {hop.table!r}{nearest(hop.table, list(file.tables))}"
-    if not target.protected:
-        return f"{hop.table} is public, so it cannot lead to an owner"
-    if hop.key not in target.columns:
-        return f"{hop.table} has no column {hop.key!r}{nearest(hop.key, list(target.columns))}"
-    if (hop.key,) not in keys_of(file, hop.table):
-        return f'{hop.table}.{hop.key} must be unique: add unique = [["{hop.key}"]] to {hop.table}'
-    kinds = {columns[hop.column].type.type, target.columns[hop.key].type.type}
-    if len(kinds) > 1 and not all(kind.is_integer for kind in kinds):
-        return f"{here}.{hop.column} and {hop.table}.{hop.key} have different types"
-    if not kinds <= set(_UNIT_TYPES):
-        names = ", ".join(kind.value for kind in _UNIT_TYPES)
-        return f"{here}.{hop.column} must be one of {names} to lead to an owner"
-    return ""
 
 
 def _check_keys(table: TableFile, at: Path, say: Say) -> None:

@@ -285,14 +285,21 @@ def _keys(model: type[BaseModel], at: str = "") -> Iterator[tuple[str, bool]]:
         path = f"{at}{name}"
         if typing.get_origin(kind) is dict:
             path, kind = f"{path}.<{name[:-1]}>", typing.get_args(kind)[1]
-        if (
-            isinstance(kind, type)
-            and issubclass(kind, BaseModel)
-            and kind.__name__.endswith("File")
-        ):
+        elif _file_in(kind) is not None:  # a part that may be missing, or come several times
+            kind = _file_in(kind)
+        if _is_file(kind):
             yield from _keys(kind, f"{path}.")
         else:
             yield path, field.is_required()
+
+
+def _file_in(kind: Any) -> Any:
+    """The part that a list or an option holds."""
+    return next((one for one in typing.get_args(kind) if _is_file(one)), None)
+
+
+def _is_file(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__name__.endswith("File")
 
 
 def test_every_key_of_a_policy_is_documented():

@@ -162,7 +162,7 @@ def table_words(table: Table) -> str:
 def column_words(table: Table, column: Column, catalog: Catalog) -> str:
     """What ``\\d+`` says of a column: its description, bounds and public values."""
     words = [column.description]
-    if (table.name, column.name) == (catalog.unit.table, catalog.unit.key):
+    if any((table.name, column.name) == (unit.table, unit.key) for unit in catalog.units):
         words.append("The key of the privacy unit.")
     lower, upper = bound_text(column.lower, column), bound_text(column.upper, column)
     if lower is not None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from analyzer.asks import Ask
-from analyzer.catalog import Catalog, Column, Most, Table
+from analyzer.catalog import Catalog, Column, Most, PrivacyUnit, Table
 from server.declared import bound_text
 from server.replies import number_text
 from server.web.authentication import Anybody, security
@@ -37,7 +37,7 @@ async def datasets(services: Services_, _: Anybody) -> JSONResponse:
     responses=answers(
         {
             **_SUMMARY,
-            "privacy_unit": {"table": "patients", "key": "id"},
+            "privacy_units": [{"table": "patients", "key": "id", "within": None}],
             "default_loss": {"epsilon": "0.1", "delta": "0"},
             "tables": [{"name": "patients", "protected": True, "columns": ["..."]}],
         },
@@ -61,13 +61,22 @@ def dataset_json(catalog: Catalog) -> dict[str, Any]:
     """A catalog as an analyst may see it: without where the tables really live."""
     return {
         **_summary(catalog),
-        "privacy_unit": {"table": catalog.unit.table, "key": catalog.unit.key},
+        "privacy_units": [_unit(unit) for unit in catalog.units],
         "max_rows_contributed": catalog.max_rows_contributed,
         "max_groups_contributed": catalog.max_groups_contributed,
         "default_loss": _parts(catalog.default_ask),
         "max_loss": _parts(catalog.most),
         "policy_version": catalog.version,
         "tables": [_table(table) for table in catalog.tables.values()],
+    }
+
+
+def _unit(unit: PrivacyUnit) -> dict[str, Any]:
+    return {
+        "table": unit.table,
+        "key": unit.key,
+        "within": unit.path[-1].table if unit.path else None,
+        "max_members_contributed": unit.max_members_contributed,
     }
 
 

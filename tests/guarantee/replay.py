@@ -184,10 +184,10 @@ def _key_violations(block: Block, a: Groups, b: Groups) -> list[str]:
     alone = [key for key in {*a, *b} if key not in a or key not in b]
     if len(alone) > most:
         found.append(f"{len(alone)} groups are one person's, more than {most}")
-    if any(abs({**a, **b}[key][people]) > 1 for key in alone):
-        found.append("a group of one person counts more than one")
-    if any(abs(a[key][people] - b[key][people]) > 1 for key in a if key in b):
-        found.append("one person adds more than 1 to a count of people")
+    if any(abs({**a, **b}[key][people]) > block.members for key in alone):
+        found.append(f"a group of one person counts more than {block.members}")
+    if any(abs(a[key][people] - b[key][people]) > block.members for key in a if key in b):
+        found.append(f"one person adds more than {block.members} to a count of people")
     return found
 
 

@@ -30,7 +30,7 @@ _UNIT = PrivacyUnit("patients", "id")
 def catalog(dataset: str = "clinic") -> Catalog:
     return Catalog(
         dataset=dataset,
-        unit=_UNIT,
+        units=(_UNIT,),
         tables={"patients": Table("patients", "public", "patients", {}, protected=True)},
         max_rows_contributed=1,
         max_groups_contributed=1,
@@ -52,6 +52,7 @@ def block() -> Block:
         draws=(Draw("count(*)", (0,), Sensitivity(1, 1), noise, Fraction(1), 30),),
         selection=None,
         threshold=None,
+        members=1,
         quantiles=(),
     )
 

@@ -79,7 +79,7 @@ def changed(old: str, new: str) -> str:
 
 def test_a_good_policy_becomes_a_catalog():
     catalog = parse_policy(GOOD)
-    assert catalog.unit == PrivacyUnit("patients", "id")
+    assert catalog.units == (PrivacyUnit("patients", "id"),)
     assert catalog.default_ask == EpsilonAsk(Fraction(1, 10), Fraction(1, 10**9))
     assert catalog.most == Most(Fraction(1), Fraction(1, 10**7))
     assert catalog.analyst_limits == Limits(Fraction(3), Fraction(1, 10**6))
@@ -271,7 +271,7 @@ def test_text_that_is_no_toml_has_a_line():
 
 
 def test_an_empty_file_allows_nothing():
-    assert {mistake.key for mistake in mistakes("")} >= {"dataset", "privacy_unit", "tables"}
+    assert {mistake.key for mistake in mistakes("")} >= {"dataset", "contribution", "tables"}
 
 
 def test_a_file_that_is_not_there(tmp_path):

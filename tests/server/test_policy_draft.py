@@ -53,7 +53,8 @@ def test_what_is_uncommented_fits_the_database(clinic):
     # One thing is left for a person to decide: whether cities are about anybody.
     assert [mistake.key for mistake in error.value.mistakes] == ["tables.cities.path"]
     catalog = parse_policy(text.replace("[tables.cities]", "[tables.cities]\nprotected = false"))
-    assert (catalog.unit.table, catalog.unit.key) == ("patients", "id")
+    (unit,) = catalog.units
+    assert (unit.table, unit.key) == ("patients", "id")
     assert catalog.tables["bills"].path == (
         Hop("stay", "public_stays", "id"),
         Hop("patient", "patients", "id"),

@@ -65,7 +65,7 @@ async def test_a_data_set_is_told_without_where_it_lives(front):
     assert [dataset["name"] for dataset in listed.json()["datasets"]] == ["clinic"]
     reply = await front.client.get("/v1/datasets/clinic", headers=front.headers("admin"))
     body = reply.json()
-    assert body["privacy_unit"] == {"table": "patients", "key": "id"}
+    assert [unit["table"] for unit in body["privacy_units"]] == ["patients"]
     assert body["default_loss"] == {"epsilon": "0.1", "delta": "0"}
     assert body["tables"][0]["name"] == "patients"
     assert "public" not in reply.text
