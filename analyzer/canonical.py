@@ -19,7 +19,9 @@ from analyzer.functions.base import constant
 from analyzer.plan import Parameter, Statement
 
 _ALIAS, _VALUE = "\x01", "\x02"
-_MARK = re.compile(f"{_ALIAS}([^{_ALIAS}]*){_ALIAS}|{_VALUE}([^{_VALUE}]*){_VALUE}")
+_MARK = re.compile(
+    f"{_ALIAS}([^{_ALIAS}]*){_ALIAS}|{_VALUE}([^{_VALUE}]*){_VALUE}(?= AS ([a-z ]+))"
+)
 _DEFINED = re.compile(f" AS {_ALIAS}([^{_ALIAS}]*){_ALIAS}")
 _OURS = re.compile(r"t[0-9]+")
 _TURNED = {
@@ -50,7 +52,10 @@ def value_mark(value: Parameter) -> str:
 
 
 def numbered(text: str, values: Mapping[str, Parameter], first: int) -> Statement:
-    """The statement, its marks numbered in order of appearance.
+    """The statement, its marks numbered in order of first appearance.
+
+    A value that is cast to the same type again has the same number: a list of public values stands
+    in each part of a statement, and PostgreSQL takes no more than 65,535 parameters.
 
     Args:
         text: with marks.
@@ -58,15 +63,15 @@ def numbered(text: str, values: Mapping[str, Parameter], first: int) -> Statemen
         first: the number of the first parameter.
     """
     names: dict[str, str] = {}
-    parameters: list[Parameter] = []
+    numbers: dict[tuple[str, str], int] = {}
 
     def number(found: re.Match[str]) -> str:
         if found[2] is None:
             return names.setdefault(found[1], f"t{len(names)}")
-        parameters.append(values[found[0]])
-        return f"${first + len(parameters) - 1}"
+        return f"${numbers.setdefault((found[0], found[3]), first + len(numbers))}"
 
-    return Statement(_MARK.sub(number, text), tuple(parameters))
+    text = _MARK.sub(number, text)
+    return Statement(text, tuple(values[mark] for mark, _ in numbers))
 
 
 def order(text: str) -> str:

@@ -20,6 +20,9 @@ from server.policy_lines import Path
 Say = Callable[[Path, str], None]
 """Takes a key path and what is wrong there."""
 
+_MAX_LISTED = 50_000
+"""Values of a list; each is a parameter of statements, of which Postgres takes 65,535."""
+
 _MAX_STEPS = 2**53
 """Sums of one group's rows stay below this many grid steps, far from the end of int8."""
 
@@ -245,6 +248,11 @@ def _value_mistakes(file: PolicyFile, column: ColumnFile) -> Iterator[str]:
         yield "is empty; leave it out where the values are not public"
     if len(values) > file.max_keys:
         yield f"lists {len(values)} values, more than max_keys ({file.max_keys})"
+    elif len(values) > _MAX_LISTED:
+        yield (
+            f"lists {len(values)} values, more than {_MAX_LISTED}; put them into a public table and"
+            " write values_from"
+        )
     seen = set()
     for value in values:
         try:

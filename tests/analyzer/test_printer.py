@@ -207,6 +207,16 @@ def test_parameters_travel_apart():
     assert f"{CANARY}'; --" in exact.parameters
 
 
+def test_a_value_is_one_parameter_however_often_it_stands():
+    """Postgres takes 65,535 of them, and the values of a public key stand in every part."""
+    sql = (
+        "SELECT sex, count(*), min(age), count(DISTINCT city), max(bmi) FROM patients GROUP BY sex"
+    )
+    (exact,) = (block.exact for block in analyze(sql, catalog()).blocks)
+    assert exact.sql.count("$1 ") > 2
+    assert exact.parameters == ("female", "male", "other")
+
+
 @pytest.mark.parametrize(
     "one, other",
     [

@@ -214,6 +214,14 @@ REFUSED = [
 ]  # fmt: skip
 
 
+def test_a_list_of_values_fits_into_a_statement():
+    listed = ", ".join(f'"{number}"' for number in range(50_001))
+    text = GOOD.replace('dataset = "clinic"', 'dataset = "clinic"\nmax_keys = 100000')
+    text = text.replace('values_from = "cities.name"', f"values = [{listed}]")
+    with pytest.raises(PolicyError, match="more than 50000"):
+        parse_policy(text)
+
+
 @pytest.mark.parametrize("old,new,line,key,message", REFUSED)
 def test_a_mistake_names_its_line_and_key_and_what_is_right(old, new, line, key, message):
     text = changed(old, new)
