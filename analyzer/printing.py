@@ -92,7 +92,10 @@ class Printer:
             ]
         columns = [f"{text} AS c{i}" for i, text in enumerate(columns)]
         if derived.owner is not None:
-            columns.append(f"{self.expression(derived.owner)} AS owner")
+            owner = self.expression(derived.owner)
+            if stored is not None and derived.owner.type is Type.TEXT:
+                owner = f'({owner} COLLATE "default")'
+            columns.append(f"{owner} AS owner")
         where = f" WHERE {self.expression(derived.where)}" if derived.where else ""
         source = self.relation(derived.source)
         return f"SELECT {', '.join(columns) or '1 AS nothing'} FROM {source}{where}"
@@ -127,7 +130,10 @@ class Printer:
         source, at = f"{relation_name(table)} AS p0", "p0"
         for step, hop in enumerate(table.path[:-1], start=1):
             parent = relation_name(self.tables[hop.table])
-            on = f"({at}.{quoted(hop.column)} = p{step}.{quoted(hop.key)})"
+            child, key = f"{at}.{quoted(hop.column)}", f"p{step}.{quoted(hop.key)}"
+            if self.tables[hop.table].columns[hop.key].type is Type.TEXT:
+                child = f'({child} COLLATE "default")'
+            on = f"({child} = {key})"
             source, at = f"({source} JOIN {parent} AS p{step} ON {on})", f"p{step}"
         columns.append(f"{at}.{quoted(table.path[-1].column)} AS owner")
         return f"(SELECT {', '.join(columns)} FROM {source}) AS {alias_mark(scan.alias)}"
