@@ -114,6 +114,8 @@ DELETE FROM epsql.releases r WHERE analyst = %(analyst)s AND NOT EXISTS (
     SELECT FROM epsql.history h WHERE h.analyst = r.analyst AND h.release_id = r.release_id)
 """
 
+TIDY = "VACUUM epsql.budget, epsql.history, epsql.releases"
+
 
 def budget_row(analyst: str, balance: Balance) -> tuple[Any, ...]:
     """The parameters of :data:`SHOW_BUDGET`."""

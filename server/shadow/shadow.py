@@ -141,7 +141,7 @@ class Shadow:
             raise CannotAdmit("Postgres keeps this name for itself")
         if analyst in self._admitted:
             return
-        async with self._as_owner(next(iter(self._catalogs))) as connection:
+        async with self._owner(next(iter(self._catalogs))) as connection:
             if analyst not in self._admitted:
                 await connection.execute(hardening.role(analyst, self._limits.sessions_per_analyst))
                 self._admitted.add(analyst)
@@ -152,7 +152,7 @@ class Shadow:
         Raises:
             ShadowFailed: the shadow is gone.
         """
-        async with self._as_owner(dataset) as connection:
+        async with self._owner(dataset) as connection, connection.transaction():
             await connection.execute(books.FORGET_BUDGET, [analyst])
             for balance in balances:
                 await connection.execute(books.SHOW_BUDGET, books.budget_row(analyst, balance))
@@ -164,7 +164,7 @@ class Shadow:
         Raises:
             ShadowFailed: the shadow is gone.
         """
-        async with self._as_owner(dataset) as connection:
+        async with self._owner(dataset) as connection, connection.transaction():
             for one in asked:
                 await connection.execute(books.SHOW_ASKED, books.asked_row(analyst, one))
                 if one.answer is not None:
@@ -178,13 +178,13 @@ class Shadow:
         for dataset, catalog in self._catalogs.items():
             for table in catalog.tables.values():
                 if not table.protected:
-                    with suppress(EngineFailed, psycopg.Error):
+                    with suppress(EngineFailed, ShadowFailed, psycopg.Error):
                         await self._copy(dataset, table)
 
     async def healthy(self) -> bool:
         """Whether the cluster answers."""
         try:
-            async with self._as_owner(next(iter(self._catalogs))) as connection:
+            async with self._owner(next(iter(self._catalogs))) as connection:
                 await connection.execute("SELECT 1")
         except ShadowFailed:
             return False
@@ -212,7 +212,7 @@ class Shadow:
         opened, place = self._open[dataset], mirror.place_of(table)
         if rows is None:
             opened.discard(place)  # first: until the guard is up, the gateway answers
-        async with self._as_owner(dataset) as connection:
+        async with self._owner(dataset) as connection, connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
             await connection.execute(mirror.emptied(table))
             if rows is None:
@@ -223,6 +223,13 @@ class Shadow:
             await connection.execute(mirror.opened(table))
         opened.add(place)
 
+    async def _tidy(self) -> None:
+        """Gives back the room of rows that were replaced; autovacuum is off."""
+        for dataset in self._catalogs:
+            with suppress(ShadowFailed, psycopg.Error):
+                async with self._owner(dataset) as connection:
+                    await connection.execute(books.TIDY)
+
     async def _keep(self) -> None:
         """Cancels what takes too long, and copies public tables from time to time."""
         loop = asyncio.get_running_loop()
@@ -230,24 +237,23 @@ class Shadow:
         while True:
             await asyncio.sleep(1)
             with suppress(ShadowFailed, psycopg.Error):
-                async with self._as_owner(next(iter(self._catalogs))) as connection:
+                async with self._owner(next(iter(self._catalogs))) as connection:
                     await connection.execute(
                         _CANCEL, {"me": SUPERUSER, "seconds": self._limits.statement_seconds}
                     )
             if loop.time() - copied > self._limits.resync_seconds:
                 copied = loop.time()
-                with suppress(ShadowFailed):
-                    await self.resync()
+                await self.resync()
+                await self._tidy()
 
     @asynccontextmanager
-    async def _as_owner(self, dataset: str) -> AsyncIterator[AsyncConnection]:
-        """A transaction of the superuser, one at a time."""
+    async def _owner(self, dataset: str) -> AsyncIterator[AsyncConnection]:
+        """The superuser's connection to a database, for one task at a time."""
         async with self._busy:
             try:
                 if self._admin[dataset].closed:  # Postgres restarts itself when a session crashes
                     self._admin[dataset] = await self._connect(dataset)
-                async with self._admin[dataset].transaction():
-                    yield self._admin[dataset]
+                yield self._admin[dataset]
             except psycopg.OperationalError as error:
                 raise ShadowFailed(f"the shadow does not answer ({error.sqlstate})") from None
 

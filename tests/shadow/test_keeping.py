@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import psycopg
 import pytest
 
 from server.policy import parse_policy
-from server.shadow import ShadowFailed
+from server.shadow import Balance, ShadowFailed
 from server.shadow.shadow import Shadow, ShadowLimits
 from tests.fixture import POLICY
 from tests.shadow.conftest import CATALOG, public_rows
@@ -56,6 +57,37 @@ async def test_public_tables_are_copied_again_from_time_to_time():
             assert await copied.get() == "cities"
     finally:
         await shadow.close()
+
+
+async def test_a_session_that_holds_a_public_table_only_puts_off_its_copy():
+    async with running() as shadow:
+        ada = await login(shadow)
+        await ada.execute("BEGIN")
+        await ada.execute("SELECT * FROM cities")
+        await shadow.resync()
+        assert ("public", "cities") not in shadow.names("clinic").guarded
+        await ada.execute("COMMIT")
+        await shadow.resync()
+        found = await ada.execute("SELECT count(*) FROM cities")
+        assert await found.fetchone() == (6,)
+        await ada.close()
+
+
+async def test_what_was_replaced_takes_no_room_for_ever():
+    balance = Balance("analyst", "patients", Decimal(3), Decimal(2), Decimal(0), Decimal(0))
+    async with running() as shadow:
+
+        async def size_after(times: int) -> int:
+            for _ in range(times):
+                await shadow.show_budget("ada", "clinic", [balance])
+            await shadow._tidy()
+            found = await shadow._admin["clinic"].execute("SELECT pg_relation_size('epsql.budget')")
+            row = await found.fetchone()
+            assert row is not None
+            return int(row[0])
+
+        first = await size_after(200)
+        assert await size_after(200) <= first
 
 
 async def test_a_session_that_crashes_takes_nothing_with_it():
