@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from uuid import UUID
 
+from accountant.accounts import AccountState, Scope
 from accountant.filters import Budget
 from accountant.losses import Loss
-
-Scope = Literal["analyst", "dataset"]
 
 
 class LedgerError(Exception):
@@ -22,20 +20,28 @@ class LedgerUnavailable(LedgerError):
         super().__init__("the ledger is not available")
 
 
+class LedgerBehind(Exception):
+    """The ledger is not the one that the head file saw last, or an older state of it."""
+
+
 class BudgetExceeded(LedgerError):
     """The charge does not fit; nothing was spent.
 
     Attributes:
-        scope: whose ceiling it is: the analyst's own, or the one over all analysts.
+        scope: whose ceiling it is: the analyst's own, a group's, or the one over everyone.
         remaining: what is left under that ceiling.
         asked: the charge.
+        paced: the ceiling is that of the day, week or month; later there is more.
     """
 
-    def __init__(self, scope: Scope, remaining: Budget, asked: Loss) -> None:
+    def __init__(
+        self, scope: Scope, remaining: Budget, asked: Loss, *, paced: bool = False
+    ) -> None:
         super().__init__(f"the budget of the {scope} does not cover this query")
         self.scope = scope
         self.remaining = remaining
         self.asked = asked
+        self.paced = paced
 
 
 class NoAccount(LedgerError):
@@ -43,6 +49,22 @@ class NoAccount(LedgerError):
 
     def __init__(self) -> None:
         super().__init__("there is no account for this analyst and data set")
+
+
+class AccountShut(LedgerError):
+    """The account is frozen or closed: nothing is charged to it."""
+
+    def __init__(self, scope: Scope, state: AccountState) -> None:
+        super().__init__(f"the account of the {scope} is {state}")
+        self.scope = scope
+        self.state = state
+
+
+class AccountClosed(LedgerError):
+    """The account is closed, which is for good."""
+
+    def __init__(self) -> None:
+        super().__init__("the account is closed, which is for good")
 
 
 class RequestIdConflict(LedgerError):
@@ -67,11 +89,11 @@ class RequestFailed(LedgerError):
 
 
 class WrongState(LedgerError):
-    """An entry cannot move that way: it is unknown, or no longer in the state it must be in."""
+    """A release cannot move that way: it is unknown, or not in the state that it must be in."""
 
-    def __init__(self, entry_id: UUID, wanted: str) -> None:
-        super().__init__(f"entry {entry_id} cannot become {wanted}")
-        self.entry_id = entry_id
+    def __init__(self, release_id: UUID, wanted: str) -> None:
+        super().__init__(f"release {release_id} cannot become {wanted}")
+        self.release_id = release_id
         self.wanted = wanted
 
 
@@ -79,9 +101,17 @@ class CapBelowSpent(LedgerError):
     """A ceiling cannot be set below what is already spent under it."""
 
     def __init__(self, scope: Scope, spent: Budget) -> None:
-        super().__init__(f"the {scope} has already spent more than this cap")
+        super().__init__(f"the {scope} account has already spent more than this cap")
         self.scope = scope
         self.spent = spent
+
+
+class WrongWay(LedgerError):
+    """A grant or raise that lowers a cap, or a lowering that raises it."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(f"that would not {verb} the cap")
+        self.verb = verb
 
 
 class UnknownAnalyst(LedgerError):

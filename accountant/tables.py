@@ -1,20 +1,21 @@
 """The ledger's tables, with its invariants a second time as constraints.
 
-They live in a database of their own. Epsilon and rho are bigints in 1e-12, delta in 1e-18. Times
-are the ledger database's. ``migrations`` builds the same tables, and the triggers that keep rows of
-``analysts``, ``entries`` and ``admin_log`` from being deleted.
+They live in a database of their own. Epsilon and rho are bigints in 1e-12, delta and slack in
+1e-18. ``entries`` is the journal: what happened, in order, never changed. The other tables are what
+follows from it, kept at hand. ``migrations`` builds the same tables, and the triggers that keep
+facts from being changed.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -52,6 +53,10 @@ def _amount(name: str, server_default: str | None = None) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=server_default)
 
 
+def _spent(prefix: str) -> list[Column[int]]:
+    return [_amount(f"{prefix}{part}_spent", "0") for part in ("epsilon", "delta", "rho", "slack")]
+
+
 analysts = Table(
     "analysts",
     metadata,
@@ -63,29 +68,62 @@ analysts = Table(
     CheckConstraint("name ~ '^[a-z][a-z0-9_.-]{0,62}$'", name="name"),
 )
 
+members = Table(
+    "members",
+    metadata,
+    Column("group_name", Text(collation="C"), primary_key=True),
+    Column("analyst_id", Uuid, ForeignKey("analysts.id"), primary_key=True),
+    Index("members_of", "analyst_id"),
+    CheckConstraint("group_name ~ '^[a-z][a-z0-9_.-]{0,62}$'", name="name"),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # Grows when the data owner says that the data is not what it was.
+    Column("epoch", BigInteger, nullable=False, server_default="1"),
+    CheckConstraint("epoch >= 1", name="epoch"),
+)
+
 accounts = Table(
     "accounts",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("dataset", Text, nullable=False),
-    # NULL for the data set's own account, over all analysts.
-    Column("analyst_id", Uuid, ForeignKey("analysts.id")),
+    Column("dataset", Text, ForeignKey("datasets.name"), nullable=False),
+    # Empty in accounts from before units were named, until their data set is opened again.
+    Column("unit", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    # The analyst's id or the group's name; empty for everyone.
+    Column("holder", Text(collation="C"), nullable=False),
     _amount("epsilon_cap"),
-    _amount("epsilon_spent", "0"),
     _amount("delta_cap"),
-    _amount("delta_spent", "0"),
-    _amount("rho_spent", "0"),
+    # Follows from the two caps; stored so that the constraint below can use it.
+    _amount("rho_cap"),
+    *_spent(""),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("window_kind", Text),
+    _amount("window_number", "0"),
+    _amount("window_epsilon_cap", "0"),
+    _amount("window_delta_cap", "0"),
+    *_spent("window_"),
     _now("created_at"),
-    UniqueConstraint("dataset", "analyst_id"),
-    Index(
-        "accounts_one_per_dataset",
-        "dataset",
-        unique=True,
-        postgresql_where=text("analyst_id IS NULL"),
+    UniqueConstraint("dataset", "unit", "scope", "holder"),
+    CheckConstraint("scope IN ('everyone', 'group', 'analyst')", name="scope"),
+    CheckConstraint("(scope = 'everyone') = (holder = '')", name="holder"),
+    CheckConstraint("state IN ('open', 'frozen', 'closed')", name="state"),
+    CheckConstraint("window_kind IN ('day', 'week', 'month')", name="window"),
+    CheckConstraint(
+        "0 <= epsilon_spent AND 0 <= delta_spent AND 0 <= rho_spent AND 0 <= slack_spent",
+        name="spent",
     ),
-    CheckConstraint("0 <= epsilon_spent AND epsilon_spent <= epsilon_cap", name="epsilon"),
-    CheckConstraint("0 <= delta_spent AND delta_spent <= delta_cap", name="delta"),
-    CheckConstraint("0 <= rho_spent", name="rho"),
+    # The filters once more; see accountant.filters. Accounts from before there were two may have
+    # more delta spent than a quarter, so under basic it may reach the whole.
+    CheckConstraint(
+        "(epsilon_spent <= epsilon_cap AND delta_spent <= delta_cap)"
+        " OR (rho_spent <= rho_cap AND slack_spent <= delta_cap / 4)",
+        name="cap",
+    ),
 )
 
 workers = Table(
@@ -93,70 +131,80 @@ workers = Table(
     metadata,
     Column("id", Integer, Identity(always=True), primary_key=True),
     _now("started_at"),
+    # When another process found it dead and burned what it had left unfinished.
+    _when("gone_at"),
 )
 
 entries = Table(
     "entries",
     metadata,
-    Column("id", Uuid, primary_key=True),
-    # The order of entries: within a data set, the order in which they were reserved.
-    Column("number", BigInteger, Identity(always=True), nullable=False, unique=True),
-    Column("analyst_id", Uuid, nullable=False),
-    Column("dataset", Text, nullable=False),
-    Column("request_id", Text),
-    Column("request_digest", Text, nullable=False),
-    Column("plan_digest", Text, nullable=False),
-    Column("sql", Text, nullable=False),
-    Column("events", JSONB, nullable=False),
-    _amount("epsilon"),
-    _amount("delta"),
-    _amount("rho"),
-    Column("state", Text, nullable=False),
-    Column("worker_id", Integer, ForeignKey("workers.id"), nullable=False),
-    _now("reserved_at"),
-    _when("dispatched_at"),
-    _when("finished_at"),
-    # json keeps the text as it was written; jsonb would turn 1e16 into an integer in a replay.
-    Column("answer", JSON(none_as_null=True)),
-    ForeignKeyConstraint(["dataset", "analyst_id"], ["accounts.dataset", "accounts.analyst_id"]),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # Canonical JSON: see accountant.records. Everything that an entry says, but for two long texts.
+    Column("record", Text, nullable=False),
+    # The same again, for look-ups; made by Postgres, so that it cannot differ.
+    Column("doc", JSONB, Computed("record::jsonb", persisted=True), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    # The reply and the noisy cells, as text; their digests are in the record.
+    Column("answer", Text),
+    Column("cells", Text),
+    CheckConstraint("length(hash) = 32", name="hash"),
+    CheckConstraint("(answer IS NOT NULL) = (doc ? 'answer')", name="answer"),
+    CheckConstraint("(cells IS NOT NULL) = (doc ? 'cells')", name="cells"),
+    # A release is reserved once, dispatched at most once, and ends at most once.
     Index(
-        "entries_one_per_request",
-        "analyst_id",
-        "request_id",
+        "entries_once",
+        text("(doc ->> 'release')"),
+        text("(doc ->> 'step')"),
         unique=True,
-        # A voided entry never touched data and cost nothing: its request may be made again.
-        postgresql_where=text("state <> 'voided'"),
+        postgresql_where=text("doc ? 'release'"),
     ),
-    Index("entries_newest", "analyst_id", "number"),
     Index(
-        "entries_unfinished",
-        "worker_id",
-        postgresql_where=text("state IN ('reserved', 'dispatched')"),
+        "entries_newest",
+        text("(doc ->> 'analyst')"),
+        "number",
+        postgresql_where=text("doc ->> 'kind' = 'reserve'"),
     ),
-    CheckConstraint(
-        "state IN ('reserved', 'dispatched', 'answered', 'failed', 'voided')", name="state"
+    Index(
+        "entries_request",
+        text("(doc ->> 'analyst')"),
+        text("(doc ->> 'request_id')"),
+        postgresql_where=text("doc ? 'request_id'"),
     ),
-    CheckConstraint("epsilon >= 0 AND delta >= 0 AND rho >= 0", name="charge"),
-    CheckConstraint("(state = 'answered') = (answer IS NOT NULL)", name="answer"),
-    CheckConstraint(
-        "(state IN ('reserved', 'dispatched')) = (finished_at IS NULL)", name="finished"
+    Index(
+        "entries_worker",
+        text("(doc ->> 'worker')"),
+        postgresql_where=text("doc ? 'worker'"),
     ),
-    CheckConstraint(
-        "state NOT IN ('dispatched', 'answered') OR dispatched_at IS NOT NULL", name="dispatched"
+    Index(
+        "entries_source",
+        text("(doc ->> 'source')"),
+        postgresql_where=text("doc ? 'source'"),
     ),
-    CheckConstraint("state <> 'voided' OR dispatched_at IS NULL", name="voided"),
+    Index(
+        "entries_plan",
+        text("(doc ->> 'plan_digest')"),
+        "number",
+        postgresql_where=text("cells IS NOT NULL"),
+    ),
+    Index(
+        "entries_question",
+        text("(doc ->> 'analyst')"),
+        text("(doc ->> 'question_digest')"),
+        "number",
+        postgresql_where=text("cells IS NOT NULL"),
+    ),
 )
 
-admin_log = Table(
-    "admin_log",
+head = Table(
+    "head",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _now("at"),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("detail", JSONB, nullable=False),
-    Column("reason", Text, nullable=False),
+    # One row, locked by every transaction that writes: the end of the chain of entries.
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("one", name="one"),
+    CheckConstraint("length(hash) = 32", name="hash"),
 )
 
 tokens = Table(

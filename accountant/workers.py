@@ -8,8 +8,9 @@ burned under its hands, and then their answers are not let out.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import ARRAY, Integer, cast, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accountant.tables import workers
@@ -18,10 +19,12 @@ from accountant.transactions import no_driver_errors
 _LOCK_CLASS = int.from_bytes(b"epsq")
 
 
-async def is_alive(connection: AsyncConnection, worker_id: int) -> bool:
-    """Whether somebody holds the worker's lock. If not, nobody can until the transaction ends."""
-    probe = select(func.pg_try_advisory_xact_lock_shared(_LOCK_CLASS, worker_id))
-    return not (await connection.execute(probe)).scalar_one()
+async def living(connection: AsyncConnection, worker_ids: Iterable[int]) -> frozenset[int]:
+    """Those whose lock somebody holds. Of the others nobody can until the transaction ends."""
+    ids = func.unnest(cast(list(worker_ids), ARRAY(Integer))).table_valued("id").render_derived()
+    not_held = func.pg_try_advisory_xact_lock_shared(_LOCK_CLASS, ids.c.id)
+    rows = await connection.execute(select(ids.c.id, not_held))
+    return frozenset(worker_id for worker_id, free in rows if not free)
 
 
 class Worker:
@@ -64,6 +67,9 @@ class Worker:
             worker_id = (await connection.execute(row)).scalar_one()
             # Between these two it looks dead, but no entry has its id yet.
             await connection.execute(select(func.pg_advisory_lock(_LOCK_CLASS, worker_id)))
+            # Somebody who looked for the dead in that moment has given it up.
+            found = update(workers).where(workers.c.id == worker_id).values(gone_at=None)
+            await connection.execute(found)
         except BaseException:
             await connection.invalidate()
             await connection.close()

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from accountant.accounts import Accounts, Analyst
+from accountant.administration import Administration
 from accountant.losses import floor_delta, floor_epsilon
+from accountant.people import Analyst
 from analyzer.catalog import Catalog
 
 
-async def open_datasets(ledger: Accounts, catalogs: Iterable[Catalog], *, by: str) -> None:
+async def open_datasets(ledger: Administration, catalogs: Iterable[Catalog], *, by: str) -> None:
     """Opens the account of every data set that has none yet."""
     for catalog in catalogs:
         limits = catalog.dataset_limits
         await ledger.open_dataset(
-            catalog.dataset, floor_epsilon(limits.epsilon), floor_delta(limits.delta), by=by
+            catalog.dataset,
+            [unit.table for unit in catalog.units],
+            floor_epsilon(limits.epsilon),
+            floor_delta(limits.delta),
+            by=by,
         )
 
 
 async def admit_analyst(
-    ledger: Accounts, catalogs: Iterable[Catalog], name: str, *, by: str, reason: str = ""
+    ledger: Administration, catalogs: Iterable[Catalog], name: str, *, by: str, reason: str = ""
 ) -> Analyst:
     """Adds an analyst, with the account on each data set that its policy grants.
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
+from accountant.errors import LedgerBehind
+from accountant.headfile import HeadFile
 from accountant.ledger import Ledger
 from accountant.transactions import ledger_engine
 from analyzer.catalog import Catalog, Table
@@ -30,7 +32,7 @@ from server.identity import Identity
 from server.observations import Observer, Started, Stopped, json_lines, silence_libraries
 from server.policy import load_policy
 from server.policy_check import Severity, check
-from server.settings import PolicySettings, Settings
+from server.settings import LedgerSettings, PolicySettings, Settings
 from server.shadow import ShadowFailed
 from server.shadow.shadow import Shadow, ShadowLimits
 from server.ticks import Tick
@@ -108,6 +110,11 @@ class Running:
     """None where Postgres clients are not served."""
 
 
+def head_file_of(settings: LedgerSettings) -> HeadFile | None:
+    """The file that the ledger's head is written to, if there is one."""
+    return None if settings.ledger_head is None else HeadFile(settings.ledger_head)
+
+
 @asynccontextmanager
 async def running(
     settings: Settings, catalogs: Sequence[Catalog], observe: Observer
@@ -121,10 +128,18 @@ async def running(
         at_once = settings.queries_at_once
         database = ledger_engine(settings.ledger_url.get_secret_value())
         stack.push_async_callback(database.dispose)
-        ledger = Ledger(database)
+        head_file = head_file_of(settings)
+        ledger = Ledger(database, head_file)
         stack.push_async_callback(ledger.close)
+        try:
+            await ledger.require_newest()
+        except LedgerBehind as error:
+            raise CannotStart(str(error)) from None
         await ledger.burn_orphans()
-        await open_datasets(ledger, catalogs, by="epsql serve")
+        try:
+            await open_datasets(ledger, catalogs, by="epsql serve")
+        except ValueError as error:
+            raise CannotStart(str(error)) from None
         bounds = Bounds(statement_seconds=settings.statement_seconds, connections=at_once + 1)
         key = settings.selection_key
         engine = await PostgresEngine(
@@ -150,7 +165,7 @@ async def running(
         services = Services(
             gateway=gateway,
             ledger=ledger,
-            identity=Identity(database),
+            identity=Identity(database, head_file),
             observe=observe,
             checks=checks,
             body_bytes=settings.body_bytes,

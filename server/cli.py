@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     _analyst(_group(commands, "analyst", "who may ask"))
     _budget(_group(commands, "budget", "what may be spent"))
     _token(_group(commands, "token", "how they prove who they are"))
+    _ledger(_group(commands, "ledger", "the journal itself"))
     return top
 
 
@@ -148,8 +149,18 @@ def _token(group: _Commands) -> None:
     _reason(revoke)
 
 
+def _ledger(group: _Commands) -> None:
+    acknowledge = _command(
+        group,
+        "acknowledge",
+        "go on with a ledger that is behind its head file",
+        "ledger_acknowledge",
+    )
+    acknowledge.add_argument("--reason", required=True, help="kept in the journal")
+
+
 def _reason(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--reason", default="", help="kept in the admin log")
+    command.add_argument("--reason", default="", help="kept in the journal")
 
 
 def _loss(text: str) -> Fraction:

@@ -24,7 +24,7 @@ from accountant.transactions import ledger_engine
 from analyzer.catalog import Catalog
 from migrations import migrate as bring_up_to_date
 from server.admission import admit_analyst, open_datasets
-from server.app import CannotStart, load_catalogs
+from server.app import CannotStart, head_file_of, load_catalogs
 from server.app import serve as serve_for_ever
 from server.identity import Identity
 from server.policy import PolicyError, load_policy
@@ -121,9 +121,11 @@ class _Office:
 
 @asynccontextmanager
 async def _office() -> AsyncIterator[_Office]:
-    engine = ledger_engine(read_settings(LedgerSettings).ledger_url.get_secret_value())
+    settings = read_settings(LedgerSettings)
+    engine = ledger_engine(settings.ledger_url.get_secret_value())
+    head = head_file_of(settings)
     try:
-        yield _Office(Ledger(engine), Identity(engine), f"cli:{_login()}")
+        yield _Office(Ledger(engine, head), Identity(engine, head), f"cli:{_login()}")
     finally:
         await engine.dispose()
 
@@ -212,7 +214,7 @@ async def budget_set(office: _Office, options: Namespace) -> None:
             await office.ledger.open_account(
                 analyst.id, options.dataset, epsilon or 0, delta or 0, **who
             )
-        account = await office.ledger.set_cap(
+        accounts = await office.ledger.set_cap(
             analyst.id if analyst else None,
             options.dataset,
             epsilon_cap=epsilon,
@@ -223,25 +225,32 @@ async def budget_set(office: _Office, options: Namespace) -> None:
         raise _Refused(f"the ledger has no data set {options.dataset}") from None
     except ValueError as error:
         raise _Refused(str(error)) from None
-    await _show(office, [account])
+    await _show(office, accounts)
 
 
 async def _show(office: _Office, accounts: Iterable[Account]) -> None:
-    names = {analyst.id: analyst.name for analyst in await office.ledger.list_analysts()}
+    names = {str(analyst.id): analyst.name for analyst in await office.ledger.list_analysts()}
     _table(
-        ("data set", "analyst", "epsilon spent", "of", "delta spent", "of"),
+        ("data set", "unit", "account", "epsilon spent", "of", "delta spent", "of"),
         [
             (
-                account.dataset,
-                names[account.analyst_id] if account.analyst_id else "(all together)",
-                epsilon_as_text(account.epsilon_spent),
-                epsilon_as_text(account.epsilon_cap),
-                delta_as_text(account.delta_spent),
-                delta_as_text(account.delta_cap),
+                account.key.dataset,
+                account.key.unit,
+                names.get(account.key.holder, account.key.holder) or "(all together)",
+                epsilon_as_text(account.spent.epsilon),
+                epsilon_as_text(account.cap.epsilon),
+                delta_as_text(account.spent.delta),
+                delta_as_text(account.cap.delta),
             )
             for account in accounts
         ],
     )
+
+
+@_in_the_office
+async def ledger_acknowledge(office: _Office, options: Namespace) -> None:
+    receipt = await office.ledger.acknowledge(by=office.by, reason=options.reason)
+    print(f"The ledger is taken as it is, by entry {receipt.number}.")
 
 
 @_in_the_office

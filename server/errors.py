@@ -142,6 +142,14 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
             "You have no budget for this data set.",
             hint="Ask the operator to give you one: epsql budget set.",
         ),
+        ledger.AccountShut: Rule(
+            "account_shut",
+            "42501",
+            403,
+            "An account that this query would be charged to is frozen or closed.",
+            detail="Nothing was debited.",
+            hint="Ask the operator why, and until when.",
+        ),
         ledger.RequestIdConflict: Rule(
             "request_id_conflict",
             "23505",
@@ -178,6 +186,16 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
             409,
             "More than this is already spent.",
             hint="What was spent stays spent; the least cap is what was spent.",
+        ),
+        ledger.WrongWay: Rule(
+            "wrong_way",
+            "22023",
+            409,
+            "A raise does not lower a cap, and a lowering does not raise it.",
+            hint="Look at the caps; `set` goes either way.",
+        ),
+        ledger.AccountClosed: Rule(
+            "account_closed", "55000", 409, "The account is closed, which is for good."
         ),
         ledger.UnknownAnalyst: Rule("unknown_analyst", "42704", 404, "There is no such analyst."),
         ledger.AnalystExists: Rule(
@@ -282,12 +300,26 @@ def _budget_exceeded(error: ledger.BudgetExceeded, fixed: ErrorBody) -> ErrorBod
     )
     smaller = asked.delta <= left.delta and left.epsilon > 0
     hint = "Ask with a smaller epsilon, or ask" if smaller else "Ask"
+    if error.paced:
+        return replace(
+            fixed,
+            message="The budget for this day, week or month does not cover this query.",
+            detail=detail,
+            hint="Wait for the next one; `GET /v1/budget` says how long a window is.",
+        )
     if error.scope == "analyst":
         return replace(
             fixed,
             message="Your own budget for this data set does not cover this query.",
             detail=detail,
             hint=f"{hint} the operator to raise your cap.",
+        )
+    if error.scope == "group":
+        return replace(
+            fixed,
+            message="The budget of a group that you are in does not cover this query.",
+            detail=detail,
+            hint=f"{hint} the operator to raise the group's cap.",
         )
     return replace(
         fixed,

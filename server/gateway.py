@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from accountant.errors import WrongState
-from accountant.ledger import Ledger, Replay, Reservation
+from accountant.ledger import Cells, EffectiveNoise, Ledger, Replay, Request, Reservation
 from analyzer.asks import ErrorBar, ask_of
 from analyzer.catalog import Catalog, Scalar
 from analyzer.lexical import TextLimits
@@ -246,14 +246,19 @@ class Gateway:
         """Debits. If the asker goes away meanwhile, the debit is taken back: no data was asked."""
         debit = asyncio.ensure_future(
             self._ledger.reserve(
-                analyst_id=analyst,
-                dataset=plan.dataset,
-                request_id=question.request_id,
-                request_digest=request_digest(question, plan.dataset),
-                plan_digest=plan.digest,
-                sql=question.sql,
-                events=plan.events,
-                loss=plan.loss,
+                Request(
+                    analyst_id=analyst,
+                    dataset=plan.dataset,
+                    units=plan.units,
+                    request_id=question.request_id,
+                    request_digest=request_digest(question, plan.dataset),
+                    plan_digest=plan.digest,
+                    question_digest=plan.digest,
+                    sql=question.sql,
+                    events=plan.events,
+                    loss=plan.loss,
+                    replayable=False,
+                )
             )
         )
         try:
@@ -286,11 +291,12 @@ class Gateway:
             noisy = await asyncio.to_thread(publisher.release)
             station = Station.FINISH
             rows = await engine.finish(plan.finish, noisy)
+            cells = Cells(noisy, _noises(plan))
             station = Station.ANSWER
             body = reply_json(held, plan, answer(plan, rows))
             await self._tick.wait(began)
             station = Station.SETTLE
-            await _to_the_end(ledger.settle(held.id, body))
+            await _to_the_end(ledger.settle(held.id, body, cells))
         except BaseException as error:
             if station not in _BEFORE_DATA:
                 await self._wait_to_fail(began, gone=not isinstance(error, Exception))
@@ -339,6 +345,11 @@ class Gateway:
             self._observe(seen.LedgerNotTold(held.id, dataset, station, Name.of(error)))
             return False
         return True
+
+
+def _noises(plan: PrivatePlan) -> tuple[EffectiveNoise, ...]:
+    """The noise of each draw, as the ledger keeps it."""
+    return tuple(EffectiveNoise(d.noise.kind.value, d.noise.scale) for d in plan.draws)
 
 
 async def _require_ready(engine: Engine) -> None:

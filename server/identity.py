@@ -19,8 +19,10 @@ from uuid import UUID
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accountant.accounts import record
-from accountant.errors import LedgerError, UnknownAnalyst
+from accountant.errors import LedgerError
+from accountant.headfile import HeadFile
+from accountant.journal import Journal
+from accountant.people import find
 from accountant.tables import analysts, tokens
 from accountant.tables import secrets as kept_secrets
 from accountant.transactions import transaction
@@ -97,8 +99,9 @@ class Identity:
     Every method raises ``accountant.errors.LedgerUnavailable`` when the database fails.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, head_file: HeadFile | None = None) -> None:
         self._engine = engine
+        self._journal = Journal(engine, head_file)
 
     async def new_token(
         self,
@@ -115,8 +118,8 @@ class Identity:
             analyst: the analyst's name, or None for an admin token.
             label: the name an admin token goes by; not used for an analyst's.
             lifetime: until it expires; None for never.
-            by: who makes it, for the admin log.
-            reason: why, for the admin log.
+            by: who makes it, for the journal.
+            reason: why, for the journal.
 
         Raises:
             UnknownAnalyst: nobody has the name.
@@ -126,29 +129,25 @@ class Identity:
             raise ValueError("a token's lifetime is longer than nothing")
         key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
         token = f"epsql_{key_id}_{secret}"
-        async with transaction(self._engine) as connection:
-            analyst_id = None if analyst is None else await _analyst_id(connection, analyst)
+        async with self._journal.writing() as writing:
+            connection = writing.connection
+            analyst_id = None if analyst is None else (await find(connection, analyst)).id
             row = {
                 "key_id": key_id,
                 "kind": "admin" if analyst is None else "analyst",
                 "analyst_id": analyst_id,
                 "label": label if analyst is None else analyst,
                 "secret_sha256": _digest(secret),
-                "expires_at": None if lifetime is None else func.now() + lifetime,
+                "created_at": writing.at,
+                "expires_at": None if lifetime is None else writing.at + lifetime,
             }
             if analyst is not None:
                 proof = verifier(token, await _salt(connection, analyst))
                 row["scram_stored_key"] = proof.stored_key
                 row["scram_server_key"] = proof.server_key
             await connection.execute(insert(tokens).values(row))
-            await record(
-                connection,
-                by=by,
-                action="new token",
-                subject=key_id,
-                detail={"kind": row["kind"], "name": row["label"]},
-                reason=reason,
-            )
+            facts = {"key_id": key_id, "token_kind": row["kind"], "name": row["label"]}
+            writing.note("new token", by=by, reason=reason, **facts)
         return token
 
     async def authenticate(self, header_value: str | None) -> Principal:
@@ -211,17 +210,10 @@ class Identity:
             .where(tokens.c.key_id == key_id)
             .values(revoked_at=func.coalesce(tokens.c.revoked_at, func.now()))
         )
-        async with transaction(self._engine) as connection:
-            if not (await connection.execute(change)).rowcount:
+        async with self._journal.writing() as writing:
+            if not (await writing.connection.execute(change)).rowcount:
                 raise UnknownToken(key_id)
-            await record(
-                connection,
-                by=by,
-                action="revoke token",
-                subject=key_id,
-                detail={},
-                reason=reason,
-            )
+            writing.note("revoke token", by=by, reason=reason, key_id=key_id)
 
     async def list_tokens(self, analyst: str | None = None) -> list[Token]:
         """The tokens of one analyst, or all there ever were, oldest first.
@@ -232,7 +224,7 @@ class Identity:
         query = select(tokens).order_by(tokens.c.created_at, tokens.c.key_id)
         async with transaction(self._engine) as connection:
             if analyst is not None:
-                query = query.where(tokens.c.analyst_id == await _analyst_id(connection, analyst))
+                query = query.where(tokens.c.analyst_id == (await find(connection, analyst)).id)
             return [_token(row) for row in await connection.execute(query)]
 
 
@@ -249,14 +241,6 @@ def _token(row: Row[Any]) -> Token:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
     )
-
-
-async def _analyst_id(connection: AsyncConnection, name: str) -> UUID:
-    query = select(analysts.c.id).where(analysts.c.name == name)
-    analyst_id: UUID | None = (await connection.execute(query)).scalar_one_or_none()
-    if analyst_id is None:
-        raise UnknownAnalyst(name)
-    return analyst_id
 
 
 async def _salt(connection: AsyncConnection, name: str) -> bytes:

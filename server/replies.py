@@ -13,9 +13,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from accountant.accounts import Account, Balances
-from accountant.filters import Budget, remaining
+from accountant.filters import Budget
 from accountant.ledger import Reservation
 from accountant.losses import Loss, delta_as_text, epsilon_as_text
+from accountant.records import Receipt
 from analyzer.plan import Parameter, PrivatePlan, SelectionKey
 from server.releases import Answer
 
@@ -71,25 +72,29 @@ def reply_json(held: Reservation, plan: PrivatePlan, answer: Answer) -> dict[str
         **answer.to_json(),
         "loss": loss_json(plan.loss),
         "remaining": remaining_json(held.balances),
+        "receipt": receipt_json(held.receipt),
     }
+
+
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    """The entry that reserved a release: whoever keeps it can see that the ledger still has it."""
+    return {"entry": receipt.number, "hash": receipt.hash}
 
 
 def remaining_json(balances: Balances) -> dict[str, Any]:
     """What is left in the analyst's own account and in the data set's, which all share."""
     return {
-        "analyst": account_json(balances.analyst)["remaining"],
-        "dataset": account_json(balances.dataset)["remaining"],
+        "analyst": budget_json(balances.analyst.remaining),
+        "dataset": budget_json(balances.dataset.remaining),
     }
 
 
 def account_json(account: Account) -> dict[str, Any]:
     """Cap, spent and remaining of one account."""
-    spent = Loss(account.epsilon_spent, account.delta_spent, account.rho_spent, 0)
-    cap = Budget(account.epsilon_cap, account.delta_cap)
     return {
-        "cap": budget_json(cap),
-        "spent": loss_json(spent),
-        "remaining": budget_json(remaining(spent, cap)),
+        "cap": budget_json(account.cap),
+        "spent": loss_json(account.spent),
+        "remaining": budget_json(account.remaining),
     }
 
 

@@ -51,6 +51,11 @@ class LedgerSettings(_Environment):
         description="Where the ledger is: postgresql://user:password@host/database. A database of"
         " its own, with a role of its own."
     )
+    ledger_head: Path | None = Field(
+        None,
+        description="A file that gets one line for each commit of the ledger, best on another disk"
+        " or host. A server does not start on a ledger that is behind it, as a restored one is.",
+    )
 
 
 class DataSettings(_Environment):

@@ -1,20 +1,20 @@
 """/v1/admin: analysts, tokens and caps, for an administrator's token only.
 
-What these do is in the ledger's admin log: who, what, when and why.
+What these do is in the ledger's journal: who, what, when and why.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from accountant.accounts import Account, Analyst
+from accountant.accounts import Account
 from accountant.errors import NoAccount
 from accountant.losses import floor_delta, floor_epsilon
+from accountant.people import Analyst
 from server.admission import admit_analyst
 from server.errors import NotFound, RequestRefused
 from server.replies import account_json
@@ -25,7 +25,7 @@ from server.web.services import Services, Services_
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[security])
 
-Reason = Annotated[Text, Field(max_length=500, description="Kept in the admin log.")]
+Reason = Annotated[Text, Field(max_length=500, description="Kept in the journal.")]
 AnalystName = Annotated[Text, Field(description="a to z, then up to 62 of a-z 0-9 _ . -")]
 
 _ANALYST = {"name": "ada", "created_at": "2026-01-05T09:00:00+00:00", "disabled_at": None}
@@ -116,12 +116,12 @@ async def budgets(services: Services_, _: Admin, dataset: str) -> JSONResponse:
     """Caps, spent and remaining."""
     name = services.gateway.dataset(dataset).catalog.dataset
     analysts = await services.ledger.list_analysts()
-    names: dict[UUID | None, str] = {analyst.id: analyst.name for analyst in analysts}
+    names = {str(analyst.id): analyst.name for analyst in analysts}
     return JSONResponse(
         {
             "dataset": name,
             "accounts": [
-                _account(account, names.get(account.analyst_id))
+                _account(account, names.get(account.key.holder))
                 for account in await services.ledger.accounts(name)
             ],
         }
@@ -179,7 +179,7 @@ async def _set_cap(
 ) -> JSONResponse:
     body = await read(request, NewCap)
     catalog = services.gateway.dataset(dataset).catalog
-    who = {"by": admin.name, "reason": body.reason}
+    who: dict[str, Any] = {"by": admin.name, "reason": body.reason}
     if analyst is not None:
         limits = catalog.analyst_limits
         await services.ledger.open_account(
@@ -190,7 +190,7 @@ async def _set_cap(
             **who,
         )
     try:
-        account = await services.ledger.set_cap(
+        account, *_ = await services.ledger.set_cap(
             None if analyst is None else analyst.id,
             catalog.dataset,
             epsilon_cap=None if body.epsilon is None else floor_epsilon(body.epsilon),

@@ -11,26 +11,31 @@ import psycopg
 import pytest
 
 from accountant.events import LaplaceEvent
-from accountant.ledger import Ledger
+from accountant.ledger import Ledger, Request
 from accountant.losses import Loss
 from accountant.transactions import ledger_engine
 
 EPSILON = 10**12
 DATASET = "clinic"
+UNITS = ("patients",)
 
 
-def question(analyst_id: UUID, epsilon: int, **changes: Any) -> dict[str, Any]:
-    """The arguments of a reserve; ``epsilon`` in 1e-12."""
-    return {
+def question(analyst_id: UUID, epsilon: int, **changes: Any) -> Request:
+    """A request for a Laplace answer; ``epsilon`` in 1e-12, so rho is half its square."""
+    values: dict[str, Any] = {
         "analyst_id": analyst_id,
         "dataset": DATASET,
+        "units": UNITS,
         "request_id": None,
         "request_digest": "q",
         "plan_digest": "p",
+        "question_digest": "d",
         "sql": "select count(*) from patients",
         "events": [LaplaceEvent(Fraction(3, 2), 1)],
-        "loss": Loss(epsilon, 0, 0, 0),
-    } | changes
+        "loss": Loss(epsilon, 0, -(-(epsilon**2) // (2 * EPSILON)), 0),
+        "replayable": False,
+    }
+    return Request(**values | changes)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def ledger(open_ledger: Callable[[], Ledger]) -> Ledger:
 async def alice(ledger: Ledger) -> UUID:
     """An analyst with a cap of 1 on a data set with a cap of 2, and delta 1e-6 in both."""
     analyst = await ledger.add_analyst("alice")
-    await ledger.open_dataset(DATASET, 2 * EPSILON, 10**12)
+    await ledger.open_dataset(DATASET, UNITS, 2 * EPSILON, 10**12)
     await ledger.open_account(analyst.id, DATASET, EPSILON, 10**12)
     return analyst.id
 
@@ -69,14 +74,21 @@ def books(ledger_uri: str) -> Callable[[], None]:
     def check() -> None:
         with psycopg.connect(ledger_uri) as connection:
             wrong = connection.execute("""
-                SELECT a.dataset, a.analyst_id, a.epsilon_spent, sum(e.epsilon)
-                FROM accounts a LEFT JOIN entries e
-                  ON e.dataset = a.dataset AND e.state <> 'voided'
-                 AND (a.analyst_id IS NULL OR e.analyst_id = a.analyst_id)
-                GROUP BY a.id
-                HAVING (a.epsilon_spent, a.delta_spent, a.rho_spent) IS DISTINCT FROM
-                       (coalesce(sum(e.epsilon), 0), coalesce(sum(e.delta), 0),
-                        coalesce(sum(e.rho), 0))
+                SELECT a.*, sums.*
+                FROM accounts a LEFT JOIN (
+                    SELECT r.doc ->> 'dataset' AS dataset, c ->> 0 AS unit, c ->> 1 AS scope,
+                           c ->> 2 AS holder, sum((r.doc -> 'loss' ->> 'epsilon')::bigint) AS e,
+                           sum((r.doc -> 'loss' ->> 'delta')::bigint) AS d,
+                           sum((r.doc -> 'loss' ->> 'rho')::bigint) AS r,
+                           sum((r.doc -> 'loss' ->> 'slack')::bigint) AS s
+                    FROM entries r, jsonb_array_elements(r.doc -> 'charged') AS c
+                    WHERE r.doc ->> 'kind' = 'reserve' AND NOT EXISTS (
+                        SELECT FROM entries v WHERE v.doc ->> 'kind' = 'void'
+                           AND v.doc ->> 'release' = r.doc ->> 'release')
+                    GROUP BY 1, 2, 3, 4
+                ) AS sums USING (dataset, unit, scope, holder)
+                WHERE (epsilon_spent, delta_spent, rho_spent, slack_spent) IS DISTINCT FROM
+                      (coalesce(e, 0), coalesce(d, 0), coalesce(r, 0), coalesce(s, 0))
             """).fetchall()
             assert wrong == []
 

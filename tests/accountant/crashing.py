@@ -16,7 +16,7 @@ from tests.accountant.conftest import EPSILON, question
 
 async def main(uri: str, analyst: str, stop_in: str) -> None:
     ledger = Ledger(ledger_engine(uri))
-    entry = await ledger.reserve(**question(UUID(analyst), EPSILON // 2, request_id="r"))
+    entry = await ledger.reserve(question(UUID(analyst), EPSILON // 2, request_id="r"))
     assert isinstance(entry, Reservation)
     if stop_in == "dispatched":
         await ledger.dispatch(entry.id)

@@ -13,7 +13,7 @@ import pytest
 
 from accountant.errors import BudgetExceeded, RequestIdConflict, RequestInProgress, WrongState
 from accountant.ledger import Ledger, Reservation
-from tests.accountant.conftest import DATASET, EPSILON, question
+from tests.accountant.conftest import DATASET, EPSILON, UNITS, question
 
 
 async def outcomes(calls: Sequence[Awaitable[Any]]) -> list[Any]:
@@ -26,9 +26,9 @@ def kinds(results: list[Any]) -> Counter[type]:
 
 
 async def test_the_last_of_an_analysts_budget_is_granted_exactly_once(ledger, alice, books):
-    calls = [ledger.reserve(**question(alice, EPSILON // 10)) for _ in range(64)]
+    calls = [ledger.reserve(question(alice, EPSILON // 10)) for _ in range(64)]
     assert kinds(await outcomes(calls)) == {Reservation: 10, BudgetExceeded: 54}
-    assert (await ledger.balances(alice, DATASET)).analyst.epsilon_spent == EPSILON
+    assert (await ledger.balances(alice, DATASET)).analyst.spent.epsilon == EPSILON
     books()
 
 
@@ -40,12 +40,10 @@ async def test_the_last_of_a_dataset_is_granted_exactly_once_over_analysts_and_p
     for name in ["bob", "carol", "dave"]:
         asking.append((await ledgers[0].add_analyst(name)).id)
         await ledgers[0].open_account(asking[-1], DATASET, EPSILON, 0)
-    calls = [
-        ledgers[i % 2].reserve(**question(asking[i // 2 % 4], EPSILON // 4)) for i in range(32)
-    ]
+    calls = [ledgers[i % 2].reserve(question(asking[i // 2 % 4], EPSILON // 4)) for i in range(32)]
     results = await outcomes(calls)
     assert kinds(results) == {Reservation: 8, BudgetExceeded: 24}
-    assert (await ledgers[0].balances(alice, DATASET)).dataset.epsilon_spent == 2 * EPSILON
+    assert (await ledgers[0].balances(alice, DATASET)).dataset.spent.epsilon == 2 * EPSILON
     books()
 
 
@@ -54,7 +52,7 @@ async def test_one_request_id_at_the_same_time_is_one_entry(
 ):
     ledgers = [open_ledger(), open_ledger()]
     same = question(alice, EPSILON // 20, request_id="r")
-    results = await outcomes([ledgers[i % 2].reserve(**same) for i in range(16)])
+    results = await outcomes([ledgers[i % 2].reserve(same) for i in range(16)])
     assert kinds(results) == {Reservation: 1, RequestInProgress: 15}
     books()
 
@@ -65,14 +63,14 @@ async def test_one_request_id_on_two_datasets_is_decided_by_the_unique_index(
     """Different data sets lock different rows, so nothing but the index stands between the two."""
     datasets = [f"clinic{i}" for i in range(8)]
     for dataset in datasets:
-        await ledger.open_dataset(dataset, EPSILON, 0)
+        await ledger.open_dataset(dataset, UNITS, EPSILON, 0)
         await ledger.open_account(alice, dataset, EPSILON, 0)
     calls = [
-        ledger.reserve(**question(alice, EPSILON, request_id="r", dataset=dataset))
+        ledger.reserve(question(alice, EPSILON, request_id="r", dataset=dataset))
         for dataset in datasets
     ]
     assert kinds(await outcomes(calls)) == {Reservation: 1, RequestIdConflict: 7}
-    spent = [account.epsilon_spent for account in await ledger.accounts()]
+    spent = [account.spent.epsilon for account in await ledger.accounts()]
     assert Counter(spent) == {0: len(spent) - 2, EPSILON: 2}
     books()
 
@@ -87,12 +85,12 @@ async def test_of_two_moves_exactly_one_wins(
     here, there = open_ledger(), open_ledger()
     voided = 0
     for _ in range(8):
-        entry = await here.reserve(**question(alice, EPSILON // 8))
+        entry = await here.reserve(question(alice, EPSILON // 8))
         calls = [getattr(here, moves[0])(entry.id), getattr(there, moves[1])(entry.id)]
         results = await outcomes(calls)
         assert kinds(results) == {type(None): 1, WrongState: 1}
         voided += moves[results.index(None)] == "void"
-    spent = (await here.balances(alice, DATASET)).analyst.epsilon_spent
+    spent = (await here.balances(alice, DATASET)).analyst.spent.epsilon
     assert spent == (8 - voided) * (EPSILON // 8)
     books()
 
@@ -102,34 +100,34 @@ async def test_reserves_and_voids_together_do_not_lock_each_other_out(
 ):
     async def there_and_back() -> None:
         for _ in range(4):
-            entry = await ledger.reserve(**question(alice, EPSILON // 16))
+            entry = await ledger.reserve(question(alice, EPSILON // 16))
             await ledger.void(entry.id)
 
     assert kinds(await outcomes([there_and_back() for _ in range(16)])) == {type(None): 16}
-    assert (await ledger.balances(alice, DATASET)).dataset.epsilon_spent == 0
+    assert (await ledger.balances(alice, DATASET)).dataset.spent.epsilon == 0
     books()
 
 
 async def test_opening_and_adding_at_once_happens_once(
     ledger: Ledger, alice: UUID, ledger_uri: str
 ):
-    results = await outcomes([ledger.open_dataset("new", EPSILON, 0) for _ in range(8)])
+    results = await outcomes([ledger.open_dataset("new", UNITS, EPSILON, 0) for _ in range(8)])
     results += await outcomes([ledger.open_account(alice, "new", EPSILON, 0) for _ in range(8)])
     assert kinds(results) == {type(None): 16}
     assert len(await ledger.accounts("new")) == 2
     with psycopg.connect(ledger_uri) as connection:
         count = connection.execute(
-            "SELECT count(*) FROM admin_log WHERE action = 'open account' AND subject LIKE 'new%'"
+            'SELECT count(*) FROM entries WHERE doc @> \'{"kind": "open account", "dataset": "new"}\''
         ).fetchone()
     assert count == (2,)
 
 
 async def test_a_cap_is_not_lowered_under_a_reserve(ledger, alice, books):
     calls: list[Awaitable[Any]] = [
-        ledger.reserve(**question(alice, EPSILON // 10)) for _ in range(16)
+        ledger.reserve(question(alice, EPSILON // 10)) for _ in range(16)
     ]
     calls += [ledger.set_cap(alice, DATASET, epsilon_cap=EPSILON // 2) for _ in range(4)]
     await outcomes(calls)
     own = (await ledger.balances(alice, DATASET)).analyst
-    assert own.epsilon_spent == min(own.epsilon_cap // (EPSILON // 10), 16) * (EPSILON // 10)
+    assert own.spent.epsilon == min(own.cap.epsilon // (EPSILON // 10), 16) * (EPSILON // 10)
     books()

@@ -28,7 +28,7 @@ from accountant.errors import (
 )
 from accountant.ledger import Ledger, Replay, Reservation
 from accountant.losses import Loss
-from tests.accountant.conftest import DATASET, EPSILON, question
+from tests.accountant.conftest import DATASET, EPSILON, UNITS, question
 
 TABLES = {
     "ten times a tenth is one": """
@@ -58,9 +58,9 @@ TABLES = {
         analyst alice 0.8 -> ok
         analyst bob 0.8   -> ok
         reserve alice 0.6 -> ok 0.6/0.8 0.6/1
-        reserve bob 0.6   -> dataset has 0.4
+        reserve bob 0.6   -> everyone has 0.4
         reserve bob 0.4   -> ok 0.4/0.8 1/1
-        reserve alice 0.1 -> dataset has 0
+        reserve alice 0.1 -> everyone has 0
     """,
     "an answered entry is never undone": """
         dataset 2                -> ok
@@ -205,7 +205,7 @@ class Story:
             return "wrong state"
 
     async def dataset(self, cap: str) -> str:
-        await self.ledger.open_dataset(DATASET, _steps(cap), 0)
+        await self.ledger.open_dataset(DATASET, UNITS, _steps(cap), 0)
         return "ok"
 
     async def analyst(self, name: str, cap: str) -> str:
@@ -232,11 +232,11 @@ class Story:
     ) -> str:
         analyst = self.analysts[who]
         asked = question(analyst, _steps(epsilon), request_id=id_, request_digest=asks_)
-        outcome = await self.ledger.reserve(**asked)
+        outcome = await self.ledger.reserve(asked)
         if isinstance(outcome, Replay):
             name = next(name for name, entry in self.entries.items() if entry[0] == outcome.id)
             assert outcome.answer == {"entry": name}
-            assert outcome.charge == Loss(_steps(epsilon), 0, 0, 0)
+            assert outcome.charge == asked.loss
             return f"replay of {name}"
         self.entries[as_] = (outcome.id, analyst)
         assert outcome.balances == await self.ledger.balances(analyst, DATASET)
@@ -262,7 +262,7 @@ class Story:
     async def _standing(self, analyst: UUID) -> str:
         both = await self.ledger.balances(analyst, DATASET)
         parts = [
-            f"{_decimal(account.epsilon_spent)}/{_decimal(account.epsilon_cap)}"
+            f"{_decimal(account.spent.epsilon)}/{_decimal(account.cap.epsilon)}"
             for account in (both.analyst, both.dataset)
         ]
         return "ok " + " ".join(parts)
@@ -281,13 +281,13 @@ async def test_story(title: str, ledger: Ledger, books: Callable[[], None]):
 
 
 async def test_delta_has_a_ceiling_of_its_own(ledger: Ledger, alice: UUID):
-    half = Loss(1, 5 * 10**11, 0, 0)
+    half = Loss(1, 125 * 10**9, 0, 125 * 10**9)  # of the quarter of the cap that thresholds have
     for _ in range(2):
-        assert isinstance(await ledger.reserve(**question(alice, 1, loss=half)), Reservation)
+        assert isinstance(await ledger.reserve(question(alice, 1, loss=half)), Reservation)
     with pytest.raises(BudgetExceeded) as refusal:
-        await ledger.reserve(**question(alice, 1, loss=Loss(1, 1, 0, 0)))
+        await ledger.reserve(question(alice, 1, loss=Loss(1, 1, 0, 1)))
     assert (refusal.value.scope, refusal.value.remaining.delta) == ("analyst", 0)
-    assert (await ledger.balances(alice, DATASET)).analyst.delta_spent == 10**12
+    assert (await ledger.balances(alice, DATASET)).analyst.spent.delta == 25 * 10**10
 
 
 @pytest.mark.parametrize(
@@ -305,15 +305,15 @@ async def test_delta_has_a_ceiling_of_its_own(ledger: Ledger, alice: UUID):
 )
 async def test_what_cannot_be_stored_is_an_error_before_any_debit(ledger, alice, changes):
     with pytest.raises(ValueError):
-        await ledger.reserve(**question(alice, 1, **changes))
-    assert (await ledger.balances(alice, DATASET)).analyst.epsilon_spent == 0
+        await ledger.reserve(question(alice, 1, **changes))
+    assert (await ledger.balances(alice, DATASET)).analyst.spent.epsilon == 0
     assert await ledger.releases(alice) == []
 
 
 async def test_a_replay_is_the_answer_to_the_letter(ledger, alice):
     answer = {"rows": [[1e16, -0.0, 0.1, 1, "\u0000é", None]], "b": 1, "aa": [1.0]}
-    entry = await ledger.reserve(**question(alice, 1, request_id="r"))
+    entry = await ledger.reserve(question(alice, 1, request_id="r"))
     await ledger.dispatch(entry.id)
     await ledger.settle(entry.id, answer)
-    replay = await ledger.reserve(**question(alice, 1, request_id="r"))
+    replay = await ledger.reserve(question(alice, 1, request_id="r"))
     assert repr(replay.answer) == repr(answer)

@@ -11,7 +11,7 @@ import pytest
 from accountant.errors import BudgetExceeded, WrongState
 from accountant.ledger import Ledger
 from accountant.losses import Loss
-from tests.accountant.conftest import DATASET, question
+from tests.accountant.conftest import DATASET, UNITS, question
 
 CAPS = {"alice": 60, "bob": 80, None: 100}
 MOVES = {
@@ -37,7 +37,7 @@ class Model:
         )
 
     def refuses(self, name: str, charge: int) -> str | None:
-        for scope, account in (("analyst", name), ("dataset", None)):
+        for scope, account in (("analyst", name), ("everyone", None)):
             if self.spent(account) + charge > CAPS[account]:
                 return scope
         return None
@@ -49,11 +49,11 @@ async def test_a_walk_ends_where_the_model_is(
 ):
     chance, model = random.Random(seed), Model()
     ledgers = [open_ledger(), open_ledger()]
-    await ledgers[0].open_dataset(DATASET, CAPS[None], 10**6)
+    await ledgers[0].open_dataset(DATASET, UNITS, CAPS[None], 0)
     ids = {}
     for name in ("alice", "bob"):
         ids[name] = (await ledgers[0].add_analyst(name)).id
-        await ledgers[0].open_account(ids[name], DATASET, CAPS[name], 10**6)
+        await ledgers[0].open_account(ids[name], DATASET, CAPS[name], 0)
 
     refusals = 0
     for _ in range(120):
@@ -61,14 +61,14 @@ async def test_a_walk_ends_where_the_model_is(
         if not model.entries or chance.random() < 0.4:
             name, charge = chance.choice(["alice", "bob"]), chance.randint(0, 25)
             scope = model.refuses(name, charge)
-            asked = question(ids[name], charge, loss=Loss(charge, charge, charge * charge, 0))
+            asked = question(ids[name], charge, loss=Loss(charge, 0, charge * charge, 0))
             if scope is not None:
                 with pytest.raises(BudgetExceeded) as refusal:
-                    await ledger.reserve(**asked)
+                    await ledger.reserve(asked)
                 assert refusal.value.scope == scope
                 refusals += 1
                 continue
-            entry = (await ledger.reserve(**asked)).id
+            entry = (await ledger.reserve(asked)).id
             model.entries.append((name, entry, charge))
             model.states[entry] = "reserved"
         else:
@@ -88,8 +88,8 @@ async def test_a_walk_ends_where_the_model_is(
     assert len(set(model.states.values())) > 3, "the walk saw most states"
     for name, analyst in ids.items():
         balances = await ledgers[0].balances(analyst, DATASET)
-        assert balances.analyst.epsilon_spent == model.spent(name)
-        assert balances.dataset.epsilon_spent == model.spent(None)
+        assert balances.analyst.spent.epsilon == model.spent(name)
+        assert balances.dataset.spent.epsilon == model.spent(None)
         states = {
             release.id: release.state for release in await ledgers[0].releases(analyst, limit=200)
         }

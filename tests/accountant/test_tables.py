@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from accountant.ledger import Ledger
 from accountant.tables import metadata
 from migrations import is_current, migrate
-from tests.accountant.conftest import DATASET, EPSILON, question
+from tests.accountant.conftest import EPSILON, question
 from tests.postgres import Postgres, for_sqlalchemy
 
 CATALOG = """
@@ -80,7 +80,7 @@ def test_processes_that_migrate_at_once_wait_for_each_other(postgres: Postgres):
 @pytest.fixture
 async def entry(ledger: Ledger, alice: UUID) -> UUID:
     """An entry of half of alice's budget."""
-    return (await ledger.reserve(**question(alice, EPSILON // 2))).id
+    return (await ledger.reserve(question(alice, EPSILON // 2))).id
 
 
 def refused(uri: str, statement: str) -> type[Exception] | None:
@@ -94,18 +94,22 @@ def refused(uri: str, statement: str) -> type[Exception] | None:
 
 
 CHECKED = [
-    "UPDATE accounts SET epsilon_spent = epsilon_cap + 1",
+    "UPDATE accounts SET epsilon_spent = epsilon_cap + 1, rho_spent = rho_cap + 1",
+    "UPDATE accounts SET delta_spent = delta_cap + 1, rho_spent = rho_cap + 1",
+    "UPDATE accounts SET epsilon_spent = epsilon_cap + 1, slack_spent = delta_cap / 4 + 1",
     "UPDATE accounts SET epsilon_spent = -1",
-    "UPDATE accounts SET epsilon_cap = epsilon_spent - 1",
-    "UPDATE accounts SET delta_spent = delta_cap + 1",
     "UPDATE accounts SET delta_spent = -1",
     "UPDATE accounts SET rho_spent = -1",
-    "UPDATE entries SET state = 'refunded'",
-    "UPDATE entries SET state = 'answered', dispatched_at = now(), finished_at = now()",
-    "UPDATE entries SET answer = '{}'",
-    "UPDATE entries SET state = 'dispatched'",
-    "UPDATE entries SET state = 'failed'",
-    "UPDATE entries SET state = 'voided', dispatched_at = now(), finished_at = now()",
+    "UPDATE accounts SET slack_spent = -1",
+    "UPDATE accounts SET epsilon_cap = epsilon_spent - 1, rho_cap = rho_spent - 1",
+    "UPDATE accounts SET state = 'generous'",
+    "UPDATE accounts SET window_kind = 'year'",
+    "UPDATE head SET number = number + 1, hash = 'x'",
+    "INSERT INTO head VALUES (false, 1, sha256(''), now())",
+    "INSERT INTO entries (number, record, hash) VALUES (99, '{}', 'x')",
+    "INSERT INTO entries (number, record, hash) VALUES (99, '{\"answer\": \"\"}', sha256(''))",
+    "INSERT INTO entries (number, record, hash, cells) VALUES (99, '{}', sha256(''), '[]')",
+    "INSERT INTO members SELECT 'Twin', id FROM analysts",
     "INSERT INTO analysts (id, name) VALUES (gen_random_uuid(), 'Alice')",
     "INSERT INTO analysts (id, name) VALUES (gen_random_uuid(), E'alice\\n')",
     "INSERT INTO tokens VALUES ('k', 'analyst', NULL, 'x', sha256('s'))",
@@ -118,12 +122,20 @@ async def test_constraints(statement: str, entry: UUID, ledger_uri: str):
     assert refused(ledger_uri, statement) is psycopg.errors.CheckViolation
 
 
+COLUMNS = "dataset, unit, scope, holder, epsilon_cap, delta_cap, rho_cap"
+
+
 @pytest.mark.parametrize(
     "statement",
     [
-        f"INSERT INTO accounts (dataset, epsilon_cap, delta_cap) VALUES ('{DATASET}', 1, 1)",
-        "INSERT INTO accounts (dataset, analyst_id, epsilon_cap, delta_cap) SELECT dataset, analyst_id, 1, 1 FROM accounts WHERE analyst_id IS NOT NULL",
+        f"INSERT INTO accounts ({COLUMNS}) SELECT {COLUMNS} FROM accounts",
         "INSERT INTO analysts (id, name) VALUES (gen_random_uuid(), 'alice')",
+        "INSERT INTO head SELECT * FROM head",
+        "INSERT INTO entries (number, record, hash) SELECT number, record, hash FROM entries",
+        (
+            "INSERT INTO entries (number, record, hash)"
+            " SELECT number + 99, record, hash FROM entries WHERE doc ? 'release'"
+        ),
     ],
 )
 async def test_nobody_has_two_budgets(statement: str, entry: UUID, ledger_uri: str):
@@ -136,19 +148,20 @@ async def test_nobody_has_two_budgets(statement: str, entry: UUID, ledger_uri: s
         "DELETE FROM analysts",
         "DELETE FROM accounts",
         "DELETE FROM entries",
-        "DELETE FROM admin_log",
+        "DELETE FROM head",
+        "DELETE FROM datasets",
         "TRUNCATE entries",
-        "TRUNCATE admin_log",
+        "TRUNCATE head",
         "TRUNCATE analysts CASCADE",
         "UPDATE analysts SET name = 'mallory'",
-        "UPDATE accounts SET analyst_id = NULL",
-        "UPDATE entries SET epsilon = 0",
-        "UPDATE entries SET delta = 0",
-        "UPDATE entries SET rho = 0",
-        "UPDATE entries SET events = '[]'",
-        "UPDATE entries SET sql = ''",
-        "UPDATE entries SET request_id = NULL",
-        "UPDATE admin_log SET actor = 'somebody else'",
+        "UPDATE accounts SET holder = 'mallory'",
+        "UPDATE accounts SET unit = 'visits'",
+        "UPDATE entries SET record = '{}'",
+        "UPDATE entries SET hash = sha256('')",
+        "UPDATE entries SET answer = NULL",
+        "UPDATE head SET number = number - 1",
+        "UPDATE head SET at = at - interval '1 second', number = number + 1",
+        "UPDATE datasets SET epoch = 0",
     ],
 )
 async def test_facts_stay(statement: str, entry: UUID, ledger_uri: str):
@@ -159,9 +172,10 @@ async def test_an_entry_says_everything_but_the_exact_answer(
     ledger: Ledger, entry: UUID, ledger_uri: str, books: Callable[[], None]
 ):
     with psycopg.connect(ledger_uri) as connection:
-        row = connection.execute(
-            "SELECT events, epsilon, state, answer, reserved_at <= now(), dispatched_at FROM entries"
-        ).fetchone()
+        row = connection.execute("SELECT doc FROM entries WHERE doc ? 'release'").fetchone()
+    assert row is not None
+    (doc,) = row
     event = {"kind": "discrete_laplace", "scale": "3/2", "l1_sensitivity": 1}
-    assert row == ([event], EPSILON // 2, "reserved", None, True, None)
+    assert (doc["kind"], doc["events"], doc["release"]) == ("reserve", [event], str(entry))
+    assert doc["loss"] == {"epsilon": EPSILON // 2, "delta": 0, "rho": EPSILON // 8, "slack": 0}
     books()

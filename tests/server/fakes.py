@@ -9,11 +9,13 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID, uuid4
 
-from accountant.accounts import Account, Balances
+from accountant.accounts import Account, AccountKey, Balances, Scope
 from accountant.errors import WrongState
 from accountant.events import LaplaceEvent
-from accountant.ledger import Replay, Reservation
+from accountant.filters import Budget
+from accountant.ledger import Cells, Replay, Request, Reservation
 from accountant.losses import Loss
+from accountant.records import Receipt
 from analyzer.asks import Ask, EpsilonAsk
 from analyzer.catalog import Catalog, Limits, Most, PrivacyUnit, Table
 from analyzer.plan import Block, Draw, OutputColumn, Part, PrivatePlan, Statement
@@ -143,17 +145,23 @@ class FakeLedger:
         self.states: dict[UUID, str] = {}
         self.answers: dict[UUID, Any] = {}
         self.replay: Replay | None = None
-        self.reserved: dict[str, Any] = {}
+        self.reserved: list[Request] = []
+        self.cells: dict[UUID, Cells | None] = {}
 
-    async def reserve(self, **question: Any) -> Reservation | Replay:
+    async def reserve(self, request: Request) -> Reservation | Replay:
         await self._road.step("reserve")
-        self.reserved = question
+        self.reserved.append(request)
         if self.replay:
             return self.replay
         entry = uuid4()
         self.states[entry] = "reserved"
-        account = Account("clinic", None, 10**12, 10**11, 0, 0, 0)
-        return Reservation(entry, Balances(account, account))
+        cap = Budget(10**12, 0)
+        scopes: list[tuple[Scope, str]] = [("analyst", str(request.analyst_id)), ("everyone", "")]
+        balances = Balances(
+            tuple(Account(AccountKey("clinic", "patients", *scope), cap) for scope in scopes)
+        )
+        receipt = Receipt(1, "00" * 32)
+        return Reservation(entry, balances, None, True, request.loss, receipt)
 
     async def _move(self, entry: UUID, name: str, source: str, target: str) -> None:
         await self._road.step(name)
@@ -164,9 +172,10 @@ class FakeLedger:
     async def dispatch(self, entry: UUID) -> None:
         await self._move(entry, "dispatch", "reserved", "dispatched")
 
-    async def settle(self, entry: UUID, answer: Any) -> None:
+    async def settle(self, entry: UUID, answer: Any, cells: Cells | None = None) -> None:
         await self._move(entry, "settle", "dispatched", "answered")
         self.answers[entry] = answer
+        self.cells[entry] = cells
 
     async def fail(self, entry: UUID) -> None:
         await self._move(entry, "fail", "dispatched", "failed")

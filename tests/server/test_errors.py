@@ -34,7 +34,7 @@ def test_every_exception_of_ours_has_a_line(module):
 
 def test_every_exception_of_the_ledger_has_a_line_or_is_a_fault():
     missing = {kind for kind in exceptions_of(ledger) if kind not in TABLE}
-    assert missing == {ledger.LedgerError, ledger.WrongState}
+    assert missing == {ledger.LedgerError, ledger.WrongState, ledger.LedgerBehind}
 
 
 def test_a_refusals_own_code_is_the_tables():

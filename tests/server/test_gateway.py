@@ -337,7 +337,7 @@ async def test_the_digest_of_a_request_tells_all_that_was_asked_apart(world):
     digests = set()
     for question in questions:
         await world.gateway.query(ANALYST, question)
-        digests.add(world.ledger.reserved["request_digest"])
+        digests.add(world.ledger.reserved[-1].request_digest)
     assert len(digests) == len(questions)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from accountant.accounts import Accounts, Analyst
 from accountant.errors import LedgerUnavailable, UnknownAnalyst
+from accountant.people import Analyst, People
 from accountant.transactions import ledger_engine
 from server.identity import Identity, NotAuthenticated, Principal, UnknownToken
 from tests.postgres import Postgres
@@ -26,12 +26,12 @@ async def identity(ledger_uri: str) -> AsyncIterator[Identity]:
 
 
 @pytest.fixture
-async def accounts(identity: Identity) -> Accounts:
-    return Accounts(identity._engine)
+async def accounts(identity: Identity) -> People:
+    return People(identity._engine)
 
 
 @pytest.fixture
-async def alice(accounts: Accounts) -> Analyst:
+async def alice(accounts: People) -> Analyst:
     return await accounts.add_analyst("alice")
 
 
@@ -84,7 +84,7 @@ async def test_every_bad_credential_gets_the_same_words(identity: Identity, alic
 
 
 async def test_revoked_expired_and_disabled_tokens_do_not_hold(
-    identity: Identity, accounts: Accounts, alice: Analyst, ledger_uri: str
+    identity: Identity, accounts: People, alice: Analyst, ledger_uri: str
 ):
     revoked = await identity.new_token("alice")
     expired = await identity.new_token("alice", lifetime=timedelta(hours=1))
@@ -120,7 +120,7 @@ async def test_only_a_digest_is_stored(identity: Identity, alice: Analyst, ledge
         stored = connection.execute("SELECT secret_sha256 FROM tokens").fetchone()
         everything = connection.execute(
             "SELECT (SELECT json_agg(t)::text FROM tokens t)"
-            " || (SELECT json_agg(l)::text FROM admin_log l)"
+            " || (SELECT json_agg(l)::text FROM entries l)"
         ).fetchone()
     assert stored == (hashlib.sha256(secret.encode()).digest(),)
     assert everything is not None
@@ -150,7 +150,7 @@ async def test_an_unknown_key_costs_the_same_comparison(
 
 
 async def test_tokens_are_listed_without_their_secrets(
-    identity: Identity, accounts: Accounts, alice: Analyst
+    identity: Identity, accounts: People, alice: Analyst
 ):
     await accounts.add_analyst("bob")
     first = await identity.new_token("alice", lifetime=timedelta(days=1))
@@ -171,8 +171,8 @@ async def test_making_and_revoking_is_logged(identity: Identity, alice: Analyst,
     await identity.revoke(key, by="root", reason="last day")
     with psycopg.connect(ledger_uri) as connection:
         lines = connection.execute(
-            "SELECT actor, action, subject, reason FROM admin_log WHERE action LIKE '%token'"
-            " ORDER BY id"
+            "SELECT doc ->> 'actor', doc ->> 'kind', doc ->> 'key_id', doc ->> 'reason'"
+            " FROM entries WHERE doc ? 'key_id' ORDER BY number"
         ).fetchall()
     assert lines == [
         ("root", "new token", key, "first day"),

@@ -56,7 +56,7 @@ class Front:
 
     async def spent(self, name: str = "ada") -> int:
         analyst = await self.ledger.find_analyst(name)
-        return (await self.ledger.balances(analyst.id, "clinic")).analyst.epsilon_spent
+        return (await self.ledger.balances(analyst.id, "clinic")).analyst.spent.epsilon
 
     async def states(self, name: str = "ada") -> list[str]:
         analyst = await self.ledger.find_analyst(name)

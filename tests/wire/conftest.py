@@ -72,7 +72,7 @@ class Door:
 
         async def ask() -> int:
             analyst = await self.ledger.find_analyst(name)
-            return (await self.ledger.balances(analyst.id, "clinic")).analyst.epsilon_spent
+            return (await self.ledger.balances(analyst.id, "clinic")).analyst.spent.epsilon
 
         return self.run(ask())
 

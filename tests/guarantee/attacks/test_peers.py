@@ -225,7 +225,7 @@ def test_7_gaussian_noise_keeps_a_large_epsilon() -> None:
 
 
 def test_8_the_budget_ends(world: World) -> None:
-    who = world.analyst("odometer", epsilon=2 * ONE)
+    who = world.analyst("odometer", epsilon=2 * ONE, delta=0)
     assert [world.ask(COUNT, who=who).status_code for _ in range(3)] == [200, 200, 403]
 
 

@@ -229,9 +229,11 @@ class World:
     def books(self) -> Books:
         """The ledger as it is now, but for the answers."""
         entries = self._books.execute(
-            "SELECT count(*), max(number), count(*) FILTER (WHERE state = 'answered'),"
-            " count(*) FILTER (WHERE state = 'failed'), coalesce(sum(epsilon), 0), coalesce(sum(delta), 0), coalesce(sum(rho), 0)"
-            " FROM entries"
+            "SELECT count(*) FILTER (WHERE doc ->> 'kind' = 'reserve'), max(number),"
+            " count(*) FILTER (WHERE doc ->> 'kind' = 'answer'),"
+            " count(*) FILTER (WHERE doc ->> 'kind' = 'fail'),"
+            " coalesce(sum((doc -> 'loss' ->> 'epsilon')::bigint), 0),"
+            " coalesce(sum((doc -> 'loss' ->> 'delta')::bigint), 0) FROM entries"
         ).fetchone()
         accounts = self._books.execute("SELECT a::text FROM accounts a ORDER BY id").fetchall()
         assert entries
@@ -241,7 +243,7 @@ class World:
         """Epsilon and delta of an analyst's account, or of the data set's own, in ledger steps."""
         row = self._books.execute(
             "SELECT epsilon_spent, delta_spent FROM accounts a LEFT JOIN analysts n"
-            " ON n.id = a.analyst_id WHERE n.name IS NOT DISTINCT FROM %s AND dataset = %s",
+            " ON n.id::text = a.holder WHERE n.name IS NOT DISTINCT FROM %s AND dataset = %s",
             [who, dataset],
         ).fetchone()
         assert row

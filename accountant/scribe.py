@@ -1,0 +1,122 @@
+"""Group commit: what arrives together is decided in order and committed once.
+
+A commit waits for the disk. While it does, commands gather; the next transaction takes them all. So
+the disk bounds the number of transactions, and not the number of reservations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from typing import TypeAlias
+
+from accountant.books import Books, Command, decide
+from accountant.errors import LedgerError, LedgerUnavailable
+from accountant.journal import Journal
+from accountant.loading import load, store
+from accountant.requests import Replay, Reservation
+from accountant.transactions import Duplicate
+from accountant.workers import Worker
+
+Outcome: TypeAlias = Reservation | Replay | LedgerError | None
+_Waiting: TypeAlias = "tuple[Command, asyncio.Future[Reservation | Replay | None]]"
+
+_log = logging.getLogger(__name__)
+
+_MOST = 512
+"""How many commands one transaction takes: a bound on its memory, and on how long it locks."""
+_ATTEMPTS = 3
+
+
+class WorkerLost(Exception):
+    """Our own lock is gone, so others may burn our entries: reserve under a new id."""
+
+
+class Scribe:
+    """Takes commands one by one, and writes them in batches."""
+
+    def __init__(self, journal: Journal, worker: Worker) -> None:
+        self._journal = journal
+        self._worker = worker
+        self._waiting: deque[_Waiting] = deque()
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def write(self, command: Command) -> Reservation | Replay | None:
+        """What the command came to; when this returns, it is durable.
+
+        A task that is cancelled here may have had its command written or not.
+
+        Raises:
+            LedgerError: the command was refused, and changed nothing; or LedgerUnavailable.
+        """
+        answer: asyncio.Future[Reservation | Replay | None] = asyncio.Future()
+        self._waiting.append((command, answer))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        return await answer
+
+    async def _flush(self) -> None:
+        """Writes batch after batch until nobody waits."""
+        try:
+            while self._waiting:
+                some = itertools.islice(self._waiting, _MOST)
+                batch = [(command, answer) for command, answer in some if not answer.done()]
+                for _ in range(min(_MOST, len(self._waiting))):
+                    self._waiting.popleft()
+                if batch:
+                    await self._write_batch(batch)
+        finally:
+            self._flushing = None
+
+    async def _write_batch(self, batch: list[_Waiting]) -> None:
+        outcomes: list[Outcome] = [LedgerUnavailable() for _ in batch]
+        try:
+            outcomes = await self._written([command for command, _ in batch])
+        except LedgerError:
+            pass  # Logged where it was found. Nothing was written, or it is not known.
+        except Exception as error:  # noqa: BLE001 - a bug must not leave anybody waiting for ever
+            _log.error("a batch was not written: %s", type(error).__name__)
+        finally:
+            for (_, answer), outcome in zip(batch, outcomes, strict=True):
+                if answer.done():
+                    continue
+                if isinstance(outcome, LedgerError):
+                    answer.set_exception(outcome)
+                else:
+                    answer.set_result(outcome)
+
+    async def _written(self, commands: list[Command]) -> list[Outcome]:
+        """What the commands came to, committed.
+
+        Raises:
+            LedgerUnavailable: the database failed.
+        """
+        for _ in range(_ATTEMPTS):
+            worker_id = await self._worker.id()
+            try:
+                return await self._transact(worker_id, commands)
+            except WorkerLost:
+                await self._worker.forget(worker_id)
+            except Duplicate:
+                break
+        raise LedgerUnavailable
+
+    async def _transact(self, worker_id: int, commands: list[Command]) -> list[Outcome]:
+        async with self._journal.writing() as writing:
+            books = Books(writing.chain, worker_id)
+            await load(writing.connection, books, commands)
+            if worker_id not in books.alive:
+                raise WorkerLost
+            outcomes = [_outcome(books, command) for command in commands]
+            await store(writing.connection, books)
+        return outcomes
+
+
+def _outcome(books: Books, command: Command) -> Outcome:
+    """The value or the refusal. A refusal changes nothing, so its neighbours are not disturbed."""
+    try:
+        return decide(books, command)
+    except LedgerError as refusal:
+        return refusal
