@@ -222,7 +222,9 @@ class RelationBinder:
         alias = f"t{self.count - 1}"
         per_unit = rows_per_unit(table) == 1
         key = self._key(table) if table.protected else None
-        own, around = owner_column(table), self._around(table)
+        # A unit's own table can have other unique keys beside the unit's.
+        own = key.name if key is not None and not table.path else owner_column(table)
+        around = self._around(table)
         owner: Ref | None = None
         fields = []
         for column in table.columns.values():

@@ -71,7 +71,7 @@ class Table:
     """From a protected table to the table of the first unit on the way, the last hop ending at the
     unit key. Empty for a unit's own table and for public tables."""
     keys: tuple[tuple[str, ...], ...] = ()
-    """Column sets declared unique. The unit's own table always has the unit key here."""
+    """Column sets declared unique. In a unit's own table the first one is the unit key."""
     max_rows_contributed: int | None = None
     """Overrides the data set's default for queries over this table."""
     max_groups_contributed: int | None = None

@@ -46,7 +46,7 @@ def owner_column(table: Table) -> str | None:
     if not table.protected:
         return None
     if not table.path:
-        return next((key[0] for key in table.keys if len(key) == 1), None)
+        return table.keys[0][0]
     return table.path[0].column if len(table.path) == 1 else None
 
 

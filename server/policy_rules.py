@@ -59,12 +59,9 @@ def hops_of(table: TableFile) -> tuple[Hop, ...]:
 
 
 def keys_of(file: PolicyFile, name: str) -> tuple[tuple[str, ...], ...]:
-    """The declared unique keys of a table, the unit key among those of the unit's own."""
-    keys = [tuple(key) for key in file.tables[name].unique]
-    for unit in file.units:
-        if name == unit.table and (unit.key,) not in keys:
-            keys.insert(0, (unit.key,))
-    return tuple(keys)
+    """The declared unique keys of a table; of a unit's own, the unit key comes first."""
+    own = [(unit.key,) for unit in file.units if unit.table == name]
+    return tuple(dict.fromkeys([*own, *(tuple(key) for key in file.tables[name].unique)]))
 
 
 def values_from(column: ColumnFile) -> ValuesFrom | None:

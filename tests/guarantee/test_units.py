@@ -297,3 +297,44 @@ def test_what_would_have_two_owners_is_refused(sql: str, code: str) -> None:
     with pytest.raises(Refusal) as refused:
         analyze(sql, CATALOG)
     assert refused.value.code == code
+
+
+BESIDE = parse_policy(
+    POLICY.replace("[tables.doctors]", '[tables.doctors]\nunique = [["number"], ["id"]]').replace(
+        "field = {", 'number = { type = "integer", nullable = false }\nfield = {'
+    )
+    + """
+[tables.shifts]
+path = ["doctor_id -> doctors.id"]
+[tables.shifts.columns]
+doctor_id = { type = "integer" }
+"""
+)
+"""Doctors have a number beside their key, unique too and listed before it."""
+
+
+@pytest.mark.parametrize(
+    "sql,code",
+    [
+        ("SELECT count(*) FROM doctors d JOIN shifts s ON s.doctor_id = d.number", "ZP003"),
+        (
+            (
+                "SELECT count(*) FROM doctors d WHERE EXISTS"
+                " (SELECT 1 FROM shifts s WHERE s.doctor_id = d.number)"
+            ),
+            "ZP003",
+        ),
+        ("SELECT id, count(*) FROM doctors GROUP BY id", "42501"),
+    ],
+)
+def test_another_unique_key_is_no_owner(sql: str, code: str) -> None:
+    """Once the first unique key was taken for the unit's: rows of two doctors met as one's."""
+    with pytest.raises(Refusal) as refused:
+        analyze(sql, BESIDE)
+    assert refused.value.code == code
+
+
+def test_the_owner_is_the_unit_key_wherever_it_is_listed() -> None:
+    sql = "SELECT count(*) FROM doctors d JOIN shifts s ON s.doctor_id = d.id"
+    (block,) = analyze(sql, BESIDE).blocks
+    assert '"id" AS owner' in block.exact.sql
