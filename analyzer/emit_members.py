@@ -54,10 +54,10 @@ def counted_members(
     """
     table = printer.tables[unit.table]
     source, at = f"(\n{rows}\n) AS m JOIN {relation_name(table)} AS a0", "a0"
-    source += f" ON (a0.{quoted(unit.key)} = m.owner)"
+    source += f" ON {printer.leads('m.owner', 'a0', unit.table, unit.key)}"
     for step, hop in enumerate(unit.path[:-1], start=1):
         parent = relation_name(printer.tables[hop.table])
-        on = f"({at}.{quoted(hop.column)} = a{step}.{quoted(hop.key)})"
+        on = printer.leads(f"{at}.{quoted(hop.column)}", f"a{step}", hop.table, hop.key)
         source, at = f"{source} JOIN {parent} AS a{step} ON {on}", f"a{step}"
     place = f"{at}.{quoted(unit.path[-1].column)}"
     secret = printer.parameter(SELECTION_KEY, "bigint")

@@ -80,6 +80,12 @@ class Printer:
         kind = "LEFT JOIN" if relation.outer else "JOIN"
         return f"({left} {kind} {right} ON {self.expression(relation.on)})"
 
+    def leads(self, text: str, alias: str, table: str, key: str) -> str:
+        """That a printed value is the key of a row; texts in the database's own collation."""
+        if self.tables[table].columns[key].type is Type.TEXT:
+            text = f'({text} COLLATE "default")'
+        return f"({text} = {alias}.{quoted(key)})"
+
     def _select(self, derived: Derived, stored: Sequence[Type] | None = None) -> str:
         """A SELECT; as an arm of a union, with columns stored as in all its arms."""
         columns = [self.expression(e) for e in derived.columns]
@@ -130,10 +136,7 @@ class Printer:
         source, at = f"{relation_name(table)} AS p0", "p0"
         for step, hop in enumerate(table.path[:-1], start=1):
             parent = relation_name(self.tables[hop.table])
-            child, key = f"{at}.{quoted(hop.column)}", f"p{step}.{quoted(hop.key)}"
-            if self.tables[hop.table].columns[hop.key].type is Type.TEXT:
-                child = f'({child} COLLATE "default")'
-            on = f"({child} = {key})"
+            on = self.leads(f"{at}.{quoted(hop.column)}", f"p{step}", hop.table, hop.key)
             source, at = f"({source} JOIN {parent} AS p{step} ON {on})", f"p{step}"
         columns.append(f"{at}.{quoted(table.path[-1].column)} AS owner")
         return f"(SELECT {', '.join(columns)} FROM {source}) AS {alias_mark(scan.alias)}"

@@ -20,9 +20,14 @@ from tests.postgres import Postgres
 POLICY = """
 dataset = "named"
 
-[privacy_unit]
+[[privacy_units]]
 table = "people"
 key = "id"
+
+[[privacy_units]]
+table = "houses"
+key = "id"
+max_members_contributed = 2
 
 [contribution]
 max_rows_contributed = 3
@@ -44,8 +49,15 @@ delta = "1e-9"
 epsilon = 5
 delta = "1e-6"
 
+[tables.houses.columns]
+id = { type = "text", nullable = false }
+
+[tables.people]
+path = ["house -> houses.id"]
+
 [tables.people.columns]
 id = { type = "text", nullable = false }
+house = { type = "text" }
 name = { type = "text" }
 
 [tables.events]
@@ -65,10 +77,12 @@ event = { type = "text" }
 """
 
 SCHEMA = """
-CREATE TABLE people (id text COLLATE "POSIX" PRIMARY KEY, name text);
+CREATE TABLE houses (id text COLLATE "C" PRIMARY KEY);
+CREATE TABLE people (id text COLLATE "POSIX" PRIMARY KEY, house text COLLATE "POSIX", name text);
 CREATE TABLE events (key text COLLATE "C" PRIMARY KEY, person text COLLATE "C", kind text COLLATE "C");
 CREATE TABLE parts (event text COLLATE "POSIX");
-INSERT INTO people VALUES ('x', 'a'), ('y', 'A'), ('z', NULL);
+INSERT INTO houses VALUES ('h'), ('i');
+INSERT INTO people VALUES ('x', 'h', 'a'), ('y', 'h', 'A'), ('z', 'i', NULL);
 INSERT INTO events VALUES ('e1', 'x', 'k'), ('e2', 'x', 'K'), ('e3', 'y', 'k');
 INSERT INTO parts VALUES ('e1'), ('e1'), ('e3');
 """
