@@ -14,7 +14,7 @@ from typing import Any
 
 from accountant import errors as ledger
 from accountant.losses import delta_as_text, epsilon_as_text
-from analyzer import refusals
+from analyzer import classify, refusals, session_settings
 from server import gateway, identity
 
 
@@ -131,6 +131,10 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
         refusals.NoMechanism: Rule("no_mechanism", "ZP002", 400),
         refusals.UnboundedInfluence: Rule("unbounded_influence", "ZP003", 400),
         refusals.PrivateKeys: Rule("private_keys", "ZP004", 400),
+        classify.NotHere: Rule("not_here", "42501", 403),
+        classify.ReadOnly: Rule("read_only", "25006", 403),
+        session_settings.SettingRefused: Rule("setting_refused", "42501", 403),
+        session_settings.UnknownSetting: Rule("unknown_setting", "42704", 404),
         gateway.UnknownDataset: Rule("unknown_dataset", "3D000", 404),
         refusals.Refusal: Rule("refused", "0A000", 400),
         # The ledger refuses: free.

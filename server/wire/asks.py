@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from accountant.losses import DELTA_STEPS, EPSILON_STEPS
+from analyzer.asks import error_bar_of
 from analyzer.plan import QueryOptions
 from analyzer.refusals import BadArgument
 from server.gateway import Question
@@ -29,7 +30,7 @@ def _loss(least: Fraction, text: str) -> Fraction:
     return exact
 
 
-def _epsilon(text: str) -> Fraction:
+def _above_zero(text: str) -> Fraction:
     return _loss(Fraction(1, EPSILON_STEPS), text)
 
 
@@ -60,11 +61,13 @@ def _truth(text: str) -> bool:
 
 SETTINGS: Mapping[str, Callable[[str], Any]] = {
     "delta": _delta,
-    "epsilon": _epsilon,
+    "epsilon": _above_zero,
+    "error": error_bar_of,
     "max_groups_contributed": _whole,
     "max_rows_contributed": _whole,
     "non_negative": _truth,
     "request_id": _request_id,
+    "rho": _above_zero,
 }
 """What can be set, by its name behind ``epsql.``, and how it is read. Empty is: not set."""
 
@@ -77,8 +80,6 @@ def read(name: str, text: str | None) -> Any:
     """
     if not text:
         return None
-    if name not in SETTINGS:
-        raise BadArgument(f"epsql.{name} cannot be set over this connection.")
     try:
         return SETTINGS[name](text)
     except BadArgument as error:
@@ -100,6 +101,8 @@ def question(
         dataset=dataset,
         epsilon=of["epsilon"],
         delta=of["delta"],
+        rho=of["rho"],
+        error=of["error"],
         request_id=of["request_id"],
         options=QueryOptions(
             of["max_rows_contributed"], of["max_groups_contributed"], bool(of["non_negative"])

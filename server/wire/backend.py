@@ -99,6 +99,8 @@ class Backend:
         self._out = bytearray()
         self.codec = "utf-8"
         """Python's name of the client's encoding: all text of this session is in it."""
+        self.begun = False
+        """Whether messages of the extended protocol were sent after the last Sync."""
         self.skipping = False
         """Whether what is sent next is skipped by the shadow; certain once settled."""
         self.status = b"I"
@@ -117,6 +119,7 @@ class Backend:
             self.codec = "utf-8"
         """Python's name of the client's encoding: all text of this session is in it."""
         self.skipping = False
+        self.begun = b"Z" not in owed.ends
         self._pending.append(owed)
         self._settled.clear()
         self._stream.write(message.frame)

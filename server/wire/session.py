@@ -322,8 +322,11 @@ class Session:
         """What a text holds."""
         text = sql.decode(self.backend.codec, "surrogateescape")
         if self._search_path_changed and await self._is_next() and self.backend.status != b"E":
+            begun = self.backend.begun
             self._search_path = await self.binder.search_path()
             self._search_path_changed = False
+            if not begun:  # Else the client's own Sync will end the transaction of our question.
+                self.backend.sync(show=b"")
         return text, classify(text, self._names, self._search_path)
 
     async def _statement(self, name: bytes) -> Own | None:
