@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -19,6 +17,7 @@ from analyzer.asks import Ask, EpsilonAsk, RhoAsk
 from analyzer.bind import bind
 from analyzer.blocks import Measured, block_of, cells_of, draws_of, measured, values_of
 from analyzer.catalog import Catalog, Scalar
+from analyzer.digests import question_digest, release_digest
 from analyzer.expressions import Aggregate, Expr
 from analyzer.finish import finish_statement
 from analyzer.goals import goal_of, weights_of
@@ -26,7 +25,7 @@ from analyzer.lexical import TextLimits
 from analyzer.measures import decimal
 from analyzer.notices import notices
 from analyzer.parse import parse_as
-from analyzer.plan import Block, OutputColumn, PrivatePlan, QueryOptions, Statement
+from analyzer.plan import OutputColumn, PrivatePlan, QueryOptions
 from analyzer.refusals import BadArgument, PrivateKeys, WrongType
 from analyzer.relation import Query
 from analyzer.stages import Stage, aggregates_in, aggregates_of
@@ -139,15 +138,17 @@ def _plan(
     )
     values: dict[Expr, Expr] = {}
     draws: dict[Aggregate, list[int]] = {}
+    cells = []
     first = 0
     for number, (one, block) in enumerate(zip(found, blocks, strict=True)):
         values |= values_of(one, number, block)
         draws |= {a: [first + i for i in draws_of(one, a)] for a in one.of}
+        cells.append(cells_of(one, block, first, options))
         first += len(block.draws)
     last, used = query.stages[-1], aggregates_of(query.stages)
     noisy = [bool(u) and e.type.is_number for (_, e), u in zip(last.outputs, used, strict=True)]
-    cells = [cells_of(one, b, options) for one, b in zip(found, blocks, strict=True)]
     finish = finish_statement(query.stages, noisy, cells, values)
+    question = question_digest(catalog.dataset, catalog.version, blocks)
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
@@ -158,7 +159,8 @@ def _plan(
         events=calibration.events,
         loss=calibration.loss,
         notices=notices(found, thresholds, options),
-        digest=_digest(catalog, blocks, finish, calibration),
+        question=question,
+        digest=release_digest(question, calibration.noises, thresholds),
     )
 
 
@@ -173,19 +175,6 @@ def _column(
     if companion == "error_bar":
         type_ = Type.INT8 if type_.is_integer else Type.FLOAT8
     return OutputColumn(name, type_, bool(draws) and companion is None, draws)
-
-
-def _digest(
-    catalog: Catalog, blocks: Sequence[Block], finish: Statement, calibration: Calibration
-) -> str:
-    """What makes two questions the same: the SQL that runs, its parameters, the noise, the
-    policy."""
-    statements = [*(block.exact for block in blocks), finish]
-    parts: list[object] = [catalog.dataset, catalog.version]
-    parts += [[one.sql, *map(repr, one.parameters)] for one in statements]
-    parts += [[n.kind.value, str(Fraction(n.scale))] for n in calibration.noises]
-    parts.append(calibration.thresholds)
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 # A pure function of a few numbers, which most queries over a data set share.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from analyzer.canonical import order
 from analyzer.catalog import Catalog
 from analyzer.describe import describe
 from analyzer.emit import exact_statement
@@ -21,11 +22,13 @@ from analyzer.measures import (
     People,
     Shares,
     Sum,
+    axes,
     measures_of,
     people,
 )
 from analyzer.noisy_values import quantile, value_of
 from analyzer.plan import Block, Draw, Quantile, QueryOptions
+from analyzer.printing import Printer
 from analyzer.relation import Aggregation
 from analyzer.types import Type
 from mechanisms.calibration import KeySelection, Noise, Sensitivity, error_bar
@@ -77,17 +80,50 @@ def measured(
     Raises:
         BadArgument: an argument has no bounds, or they leave nothing to measure.
     """
-    keys = keys_of(aggregation, catalog)
+    printer = Printer(dict(catalog.tables))
+    keys = _sorted(keys_of(aggregation, catalog), printer)
     bounds = bounds_of(aggregation, keys, catalog, options)
     of = {aggregate: measures_of(aggregate, bounds) for aggregate in aggregates}
+    units = None if keys.public else people(None, bounds)
+    wanted = dict.fromkeys(m for several in of.values() for m in several)
+    wanted |= {} if units is None else {units: None}
     # Equal measures get one draw: asking twice in one query costs nothing and tells nothing.
-    measures = list(dict.fromkeys(m for several in of.values() for m in several))
-    selection: int | None = None
-    if not keys.public:
-        units = people(None, bounds)
-        measures = list(dict.fromkeys([*measures, units]))
-        selection = measures.index(units)
-    return Measured(aggregation, keys, bounds, of, tuple(measures), selection)
+    names = {measure: _name(measure, printer) for measure in wanted}
+    one_of = {names[measure]: measure for measure in reversed(wanted)}
+    return Measured(
+        aggregation,
+        keys,
+        bounds,
+        {a: tuple(one_of[names[m]] for m in several) for a, several in of.items()},
+        tuple(one_of[name] for name in sorted(one_of)),
+        None if units is None else sorted(one_of).index(names[units]),
+    )
+
+
+def _sorted(keys: Keys, printer: Printer) -> Keys:
+    """The keys in the order of their texts; grouping sets number them, so there they stay."""
+    if len(keys.sets) > 1:
+        return keys
+    texts = [order(printer.expression(key)) for key in keys.expressions]
+    ranked = sorted(range(len(texts)), key=texts.__getitem__)
+    if ranked == list(range(len(texts))):
+        return keys
+    expressions = tuple(keys.expressions[i] for i in ranked)
+    return replace(
+        keys, expressions=expressions, places=tuple(map(ranked.index, range(len(texts))))
+    )
+
+
+def _name(measure: Measure, printer: Printer) -> tuple[str, ...]:
+    """What tells a measure from all others, however its arguments were written."""
+    numbers = [
+        getattr(measure, name)
+        for name in measure.__dataclass_fields__
+        if name not in ("argument", "axes", "axis")
+    ]
+    numbers += [(axis.lower, axis.upper, axis.tick) for axis in axes(measure)]
+    arguments = [order(printer.expression(argument)) for argument in measure.arguments]
+    return (type(measure).__name__, *arguments, repr(numbers))
 
 
 def block_of(
@@ -138,15 +174,16 @@ def values_of(one: Measured, number: int, block: Block) -> dict[Expr, Expr]:
     return values
 
 
-def cells_of(one: Measured, block: Block, options: QueryOptions) -> Cells:
-    """The noisy columns of the block's groups."""
+def cells_of(one: Measured, block: Block, first: int, options: QueryOptions) -> Cells:
+    """The noisy columns of the block's groups; ``first`` is its first draw among all."""
     counts = (Count, People, Distinct)
     pairs = list(zip(one.measures, block.draws, strict=True))
     return Cells(
         block.key_types,
-        bars={
-            cell: draw.error_bar
-            for measure, draw in pairs
+        one.keys.places,
+        draws={
+            cell: number
+            for number, (measure, draw) in enumerate(pairs, first)
             if not isinstance(measure, Histogram)
             for cell in draw.cells
         },

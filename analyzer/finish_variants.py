@@ -31,9 +31,11 @@ class Cells:
     """The noisy columns of a block's groups."""
 
     key_types: tuple[Type, ...]
-    """Types of the keys ``k0, k1, ...``."""
-    bars: Mapping[int, int]
-    """The cells that are columns of their own, and their error bars in grid steps."""
+    """Types of the keys ``k0, k1, ...``, as they were published."""
+    places: tuple[int, ...]
+    """Where each key of the query is among those; empty where they are in its order."""
+    draws: Mapping[int, int]
+    """The cells that are columns of their own, and the draws (of all blocks) that they are of."""
     quantiles: int
     """How many quantiles come with each group, each with its value moved up and down."""
     floored: frozenset[int] = frozenset()
@@ -41,14 +43,15 @@ class Cells:
 
     @property
     def count(self) -> int:
-        return len(self.bars) + self.quantiles
+        return len(self.draws) + self.quantiles
 
 
 def noisy_groups(blocks: Sequence[Cells], *, crossed: bool) -> list[str]:
     """Common table expressions up to ``variants`` (column ``v``), and for each block its groups
     (``r``, ``v``, keys, cells and quantiles) under the name of :func:`cells_of`.
 
-    They read the JSON in ``$1``: an array with an array of groups for each block.
+    They read the JSON in ``$1``: an array with an array of groups for each block, and then one of
+    the error bars of draws, so that a text holds for every noise.
 
     Args:
         blocks: what is moved, and how far.
@@ -64,26 +67,42 @@ def noisy_groups(blocks: Sequence[Cells], *, crossed: bool) -> list[str]:
         source = f"{'signed' if signed else 'groups'}{number}"
         text = f"SELECT {', '.join(_moved(cells, own))}\nFROM {source} AS g"
         text += " CROSS JOIN variants AS s"
+        text += " CROSS JOIN bars_of_draws AS e" if cells.draws else ""
         noisy.append(f"{cells_of(number)} AS MATERIALIZED (\n{text}\n)")
-    return [*groups, *before, *noisy]
+    draws = sorted({draw for cells in blocks for draw in cells.draws.values()})
+    bars = [f"CAST(CAST($1 AS jsonb) -> {len(blocks)} ->> {i} AS numeric) AS e{i}" for i in draws]
+    steps = [f"bars_of_draws AS MATERIALIZED (SELECT {', '.join(bars)})"] if bars else []
+    return [*groups, *steps, *before, *noisy]
 
 
 def _read(number: int, cells: Cells) -> str:
     """The groups of a block, as they were published."""
     names = ["r integer", *(f"k{i} {t.value}" for i, t in enumerate(cells.key_types))]
-    names += [f"c{i} numeric" for i in cells.bars]
+    names += [f"c{i} numeric" for i in cells.draws]
     names += [f"q{i}{way} numeric" for i in range(cells.quantiles) for way in ("", "u", "d")]
-    groups = f"jsonb_to_recordset(CAST($1 AS jsonb) -> {number})"
-    return f"SELECT * FROM {groups} AS j ({', '.join(names)})"
+    groups = f"jsonb_to_recordset(CAST($1 AS jsonb) -> {number}) AS j ({', '.join(names)})"
+    if not cells.places:
+        return f"SELECT * FROM {groups}"
+    # Groups are published in the order of their keys as they were published; here it is the
+    # query's, by which rows come that nothing else puts in order.
+    types = [cells.key_types[place] for place in cells.places]
+    keys = [
+        f'j.k{place} COLLATE "C"' if type_ is Type.TEXT else f"j.k{place}"
+        for place, type_ in zip(cells.places, types, strict=True)
+    ]
+    columns = [f"CAST(row_number() OVER (ORDER BY {', '.join(keys)}) - 1 AS integer) AS r"]
+    columns += [f"j.k{place} AS k{i}" for i, place in enumerate(cells.places)]
+    columns += [f"j.{name.split()[0]}" for name in names[1 + len(keys) :]]
+    return f"SELECT {', '.join(columns)} FROM {groups}"
 
 
 def _moved(cells: Cells, ways: Sequence[str]) -> list[str]:
     """The columns of a variant of a group; ``ways`` say which way it moves each noisy one."""
     columns = ["g.r", "s.v", *(f"g.k{i}" for i in range(len(cells.key_types)))]
-    for index, (cell, bar) in enumerate(cells.bars.items()):
+    for index, (cell, draw) in enumerate(cells.draws.items()):
         value = f"GREATEST(g.c{cell}, 0)" if cell in cells.floored else f"g.c{cell}"
-        columns.append(f"({value} + {ways[index]} * {bar}) AS c{cell}")
-    for i, way in enumerate(ways[len(cells.bars) :]):
+        columns.append(f"({value} + {ways[index]} * e.e{draw}) AS c{cell}")
+    for i, way in enumerate(ways[len(cells.draws) :]):
         columns.append(
             f"CASE {way} WHEN 1 THEN g.q{i}u WHEN -1 THEN g.q{i}d ELSE g.q{i} END AS q{i}"
         )

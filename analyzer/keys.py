@@ -24,6 +24,8 @@ class Keys:
     """The most groups that one unit can be in, by the declarations; None when they do not say."""
     sets: tuple[int, ...] = (0,)
     """The grouping sets by their GROUPING numbers: a bit for each key that is left out."""
+    places: tuple[int, ...] = ()
+    """Where each key of the query is among ``expressions``; empty where they are in its order."""
 
 
 def keys_of(aggregation: Aggregation, catalog: Catalog) -> Keys:

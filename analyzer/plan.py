@@ -145,15 +145,18 @@ class PrivatePlan:
     """The aggregations of the query. All their draws are calibrated together."""
     finish: Statement
     """Runs on noisy values only: ``$1`` is a JSON array that holds, for each block, an array of
-    ``{"r": row number, "k0": .., "c0": ..}``, numbered from 0. Gives ``place, output 0, ..., error
-    bar 0, ...`` in the order of places; an error bar is NULL where an output is exact or no
-    number."""
+    ``{"r": row number, "k0": .., "c0": ..}``, numbered from 0, and last an array of the error bars
+    of all draws. Gives ``place, output 0, ..., error bar 0, ...`` in the order of places; an error
+    bar is NULL where an output is exact or no number."""
     columns: tuple[OutputColumn, ...]
     events: tuple[Event, ...]
     loss: Loss
     notices: tuple[str, ...]
+    question: str
+    """Identifies what is measured, by the policy and with the parameters; see
+    ``analyzer.digests``."""
     digest: str
-    """Identifies the canonical plan with its parameters, loss and policy version."""
+    """Identifies the release: the same with noise and thresholds."""
 
     @property
     def draws(self) -> tuple[Draw, ...]:

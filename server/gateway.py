@@ -38,6 +38,7 @@ from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from server import observations as seen
 from server.engines import Engine
+from server.noisy_cells import finish_input
 from server.observations import Name, Observer, Station
 from server.plans import Plans
 from server.releases import Publisher, answer
@@ -289,8 +290,9 @@ class Gateway:
                     del some
             station = Station.PUBLISH
             noisy = await asyncio.to_thread(publisher.release)
+            noises = [draw.noise for draw in plan.draws]
             station = Station.FINISH
-            rows = await engine.finish(plan.finish, noisy)
+            rows = await engine.finish(plan.finish, finish_input(plan, noisy, noises))
             cells = Cells(noisy, _noises(plan))
             station = Station.ANSWER
             body = reply_json(held, plan, answer(plan, rows))

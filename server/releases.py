@@ -6,7 +6,6 @@ is arithmetic on noisy values.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from analyzer.plan import Block, Draw, OutputColumn, PrivatePlan
 from analyzer.types import Type
 from mechanisms.calibration import NoiseKind
 from mechanisms.noise import add_noise
-from mechanisms.quantiles import read_quantile
 from mechanisms.thresholds import show_key
+from server.noisy_cells import cells_json
 
 MAX_GROUPS = 200_000
 """The most groups that one answer may be made of."""
@@ -79,8 +78,8 @@ class Publisher:
             raise TooManyGroups
 
     def release(self) -> str:
-        """The noisy rows as the JSON that ``plan.finish`` reads; shown groups numbered anew."""
-        return json.dumps([one.release() for one in self._blocks])
+        """The noisy cells of all groups that are shown, as they are stored."""
+        return cells_json([one.release() for one in self._blocks])
 
 
 class _Block:
@@ -108,16 +107,9 @@ class _Block:
             if own is not None:
                 self._fill(own, row)
 
-    def release(self) -> list[dict[str, Any]]:
+    def release(self) -> list[tuple[tuple[Any, ...], list[int]]]:
         _blur(self._later, list(self.groups.values()))
-        return [
-            {
-                "r": r,
-                **{f"k{i}": key for i, key in enumerate(keys)},
-                **_columns(self._block, cells),
-            }
-            for r, (keys, cells) in enumerate(self.groups.items())
-        ]
+        return list(self.groups.items())
 
     def _part(self, row: Sequence[Any]) -> int:
         return int(row[0]) if self._start else 0
@@ -160,23 +152,6 @@ def _blur(draws: Sequence[Draw], groups: Sequence[list[int]]) -> None:
 
 def _key(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def _columns(block: Block, cells: Sequence[int]) -> dict[str, Any]:
-    """The noisy columns of a group: cells, and quantiles in place of histograms."""
-    histograms = {q.draw for q in block.quantiles}
-    columns: dict[str, Any] = {
-        f"c{c}": cells[c]
-        for i, draw in enumerate(block.draws)
-        if i not in histograms
-        for c in draw.cells
-    }
-    for i, one in enumerate(block.quantiles):
-        draw = block.draws[one.draw]
-        values = read_quantile(one, [cells[c] for c in draw.cells], draw.noise, draw.tick)
-        for way, value in zip(("", "u", "d"), values, strict=True):
-            columns[f"q{i}{way}"] = str(value)
-    return columns
 
 
 def answer(plan: PrivatePlan, finished: Sequence[Sequence[Any]]) -> Answer:

@@ -10,6 +10,7 @@ from typing import Any
 
 from analyzer.plan import Block, PrivatePlan, Statement
 from server.engines import Engine
+from server.noisy_cells import finish_input
 from server.releases import Publisher
 
 Rows = Sequence[Sequence[Any]]
@@ -22,12 +23,12 @@ def publish(plan: PrivatePlan, *exact: Rows) -> str:
     publisher = Publisher(plan)
     for number, rows in enumerate(exact):
         publisher.take(number, rows)
-    return publisher.release()
+    return finish_input(plan, publisher.release(), [draw.noise for draw in plan.draws])
 
 
 def noisy_groups(plan: PrivatePlan, rows: Rows) -> list[dict[str, Any]]:
     """The noisy groups of a plan of one block."""
-    (groups,) = json.loads(publish(plan, rows))
+    groups, _ = json.loads(publish(plan, rows))
     found: list[dict[str, Any]] = groups
     return found
 

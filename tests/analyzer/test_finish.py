@@ -207,7 +207,7 @@ class TestErrorBars:
             "SELECT 1.0 * sum(n), max(b) FROM (SELECT count(*) AS n, 1 AS b FROM patients GROUP BY born) AS t",
             catalog(),
         )
-        (row,) = place.run(plan.finish, json.dumps([groups]))
+        (row,) = place.run(plan.finish, json.dumps([groups, [plan.draws[0].error_bar]]))
         own = plan.draws[0].error_bar
         assert float(row[3]) == pytest.approx(own * math.sqrt(500), rel=0.5)
         assert row[4] is None

@@ -71,6 +71,7 @@ def plan(ask: Ask | None = None, dataset: str = "clinic") -> PrivatePlan:
         events=(LaplaceEvent(Fraction(10), 1),),
         loss=Loss(epsilon, 0, 5 * 10**9, 0),
         notices=(),
+        question="what is measured",
         digest="d1",
     )
 

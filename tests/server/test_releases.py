@@ -128,17 +128,18 @@ class TestPublish:
         publisher = Publisher(plan)
         publisher.take(0, [(0, None, "female", 5)])
         publisher.take(0, [(0, None, "male", 7), (1, None, "male", 2), (1, None, "hidden", 9)])
-        ((female, male),) = json.loads(publisher.release())
+        (((_, female), (_, male)),) = json.loads(publisher.release())
         (count,) = (d.cells[0] for d in plan.draws if d.label == "count(*)")
         (distinct,) = (d.cells[0] for d in plan.draws if d.label != "count(*)")
-        assert (female[f"c{count}"], male[f"c{count}"]) == (6, 8)
-        assert (female[f"c{distinct}"], male[f"c{distinct}"]) == (1, 22)
+        assert (female[count], male[count]) == (6, 8)
+        assert (female[distinct], male[distinct]) == (1, 22)
 
     def test_each_block_has_groups_of_its_own(self, stub):
         stub()
         plan = _plan("SELECT count(*) FROM patients UNION ALL SELECT count(*) FROM visits")
-        text = publish(plan, [(5,)], [(7,)])
-        assert json.loads(text) == [[{"r": 0, "c0": 5}], [{"r": 0, "c0": 7}]]
+        *blocks, bars = json.loads(publish(plan, [(5,)], [(7,)]))
+        assert blocks == [[{"r": 0, "c0": 5}], [{"r": 0, "c0": 7}]]
+        assert bars == [draw.error_bar for draw in plan.draws]
 
     def test_public_keys_are_shown_whatever_their_number(self, stub):
         stub(-5)
@@ -236,11 +237,11 @@ class TestAnswer:
 
     def test_mechanisms_are_told_in_the_units_of_the_data(self):
         plan = _plan("SELECT sum(cost) AS total, count(*) FROM visits")
-        sums, rows = answer(plan, []).mechanisms
+        rows, sums = answer(plan, []).mechanisms
         assert sums["columns"] == ["total"]
         assert sums["grid"] == 0.01
         assert sums["l1_sensitivity"] == 20 * 10_000
-        assert sums["error_bar"] == pytest.approx(plan.draws[0].error_bar / 100)
+        assert sums["error_bar"] == pytest.approx(plan.draws[1].error_bar / 100)
         assert rows["l1_sensitivity"] == 20
         assert rows["threshold"] is None
 
