@@ -13,6 +13,10 @@ from server.wire.messages import Field
 
 JSON = 114
 """The OID of the type json."""
+_INEXACT = frozenset({700, 701, 1700})
+"""The OIDs of numbers that divide with a remainder: 2.0 is none of the whole ones."""
+_MOST_DIGITS = 100
+"""No question takes a number with more; Python takes some time to read one."""
 
 
 def quoted(name: str) -> str:
@@ -56,14 +60,22 @@ def decoded(types: Sequence[int]) -> bytes:
     return ("SELECT " + ", ".join(f"to_json(${i + 1})" for i in range(len(types)))).encode()
 
 
-def scalars(row: Sequence[bytes | None], codec: str) -> tuple[Scalar | None, ...]:
-    """The values of a row of :func:`decoded`. Numbers are exact; what JSON has no type for is
-    text, as it is for the HTTP front."""
-    return tuple(None if value is None else _scalar(value.decode(codec)) for value in row)
+def scalars(
+    row: Sequence[bytes | None], types: Sequence[int], codec: str
+) -> tuple[Scalar | None, ...]:
+    """The values of a row of :func:`decoded`, of parameters of these types. Numbers are exact; what
+    JSON has no type for is text, as it is for the HTTP front."""
+    return tuple(
+        None if value is None else _scalar(value.decode(codec), whole=type_ not in _INEXACT)
+        for value, type_ in zip(row, types, strict=True)
+    )
 
 
-def _scalar(value: str) -> Scalar:
-    read = json.loads(value, parse_float=Decimal)
+def _scalar(value: str, *, whole: bool) -> Scalar:
+    def number(text: str) -> Scalar:
+        return int(text) if whole and len(text) <= _MOST_DIGITS else Decimal(text)
+
+    read = json.loads(value, parse_float=Decimal, parse_int=number)
     # Arrays and records are no constants of any question: their text is refused for its type.
     return read if isinstance(read, bool | int | Decimal | str) else value
 

@@ -98,7 +98,7 @@ class Binder:
             _DROP,
         )
         (row,) = values(answer[3])
-        return answers.scalars(row, self._backend.codec)
+        return answers.scalars(row, described.types, self._backend.codec)
 
     async def search_path(self) -> tuple[str, ...]:
         """The schemas in which names are looked up."""

@@ -142,6 +142,31 @@ def test_parameters(door, ada, condition, value):
     assert seen == [(wanted,)] * 3
 
 
+@pytest.mark.parametrize("value", [2.0, Decimal(2), Decimal("1e5"), 2])
+def test_a_number_that_happens_to_be_whole_keeps_its_type(door, ada, value):
+    """age / 2.0 is no division of whole numbers, whichever way the client writes two."""
+    seen = []
+    query = type(door.gateway).query
+
+    async def spy(analyst, question):
+        seen.extend(question.parameters)
+        return await query(door.gateway, analyst, question)
+
+    door.gateway.query = spy
+    try:
+        ada.execute("SELECT avg(age / %s) FROM patients", [value])
+        ada.execute("SELECT avg(age / %b) FROM patients", [value])
+    finally:
+        del door.gateway.query
+    assert seen == [value, value]
+    assert {type(one) for one in seen} == {int if type(value) is int else Decimal}
+
+
+def test_a_very_long_number_is_refused(ada):
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        ada.execute("SELECT count(*) FROM visits WHERE cost > %s", [Decimal(10) ** 5000])
+
+
 def test_dates_as_parameters_mean_the_same_under_every_datestyle(door, ada):
     counts = []
     ada.execute("SET epsql.epsilon = '5'")
