@@ -16,6 +16,7 @@ from analyzer.agreement_postgres import (
 )
 from analyzer.agreement_words import (
     CALLS,
+    FORMATS,
     FRAME_SPELLING,
     INTERVAL_FIELDS,
     OPERATORS,
@@ -251,6 +252,8 @@ def _call(fields: Fields) -> Form:
                 position=place(fields),
             )
         args = (("string", args[0][1].lower()), *args[1:])
+    if name in ("to_date", "to_timestamp"):
+        args = _formatted(args, fields)
     if fields.keys().isdisjoint(_MODIFIERS):
         return called(name, args)
     return (
@@ -264,6 +267,18 @@ def _call(fields: Fields) -> Form:
         optional(fields, "agg_filter"),
         read("WindowDef", fields["over"]) if "over" in fields else None,
     )
+
+
+def _formatted(args: Form, fields: Fields) -> Form:
+    """The arguments of to_timestamp with the format as sqlglot writes it."""
+    form = FORMATS.get(args[1][1]) if len(args) == 2 and args[1][0] == "string" else None
+    if form is None:
+        raise Unsupported(
+            "This format of dates is not supported.",
+            hint="Write 'YYYY-MM-DD HH24:MI:SS', or a constant such as DATE '2020-12-31'.",
+            position=place(fields),
+        )
+    return (args[0], ("string", form))
 
 
 @reads("WindowDef", "partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset")

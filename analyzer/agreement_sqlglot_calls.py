@@ -52,6 +52,7 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.RegrSlope: ("regr_slope", "this", "expression"),
     exp.Abs: ("abs", "this"),
     exp.Ceil: ("ceil", "this"),
+    exp.Date: ("date", "this"),
     exp.TimestampTrunc: ("date_trunc", "unit", "this", "zone"),
     exp.Exp: ("exp", "this"),
     exp.Extract: ("extract", "this", "expression"),
@@ -88,6 +89,12 @@ _TRIMS = {"": "btrim", "BOTH": "btrim", "LEADING": "ltrim", "TRAILING": "rtrim"}
 )
 def _call(node: exp.Expression) -> Form:
     return _aggregate(node)
+
+
+@reads(exp.StrToTime, exp.StrToDate, args=("this", "format"))
+def _read_time(node: exp.Expression) -> Form:
+    name = "to_timestamp" if type(node) is exp.StrToTime else "to_date"
+    return called(name, (form_of(node.this), form_of(node.args["format"])))
 
 
 @reads(exp.Concat, args=("expressions", "safe", "coalesce"))

@@ -55,6 +55,7 @@ CALLS: dict[str, str] = {
     "char_length": "length",
     "character_length": "length",
     "concat": "concat",
+    "date": "date",
     "date_trunc": "date_trunc",
     "div": "div",
     "exp": "exp",
@@ -82,6 +83,8 @@ CALLS: dict[str, str] = {
     "substr": "substring",
     "substring": "substring",
     "trunc": "trunc",
+    "to_date": "to_date",
+    "to_timestamp": "to_timestamp",
     "upper": "upper",
     "width_bucket": "width_bucket",
 }
@@ -97,6 +100,13 @@ SYNTAX_CALLS: dict[str, str] = {
     "timezone": "timezone",
 }
 """Functions that PostgreSQL's grammar itself calls, for forms such as TRIM(x) and EXTRACT."""
+
+FORMATS: dict[str, str] = {
+    "YYYY-MM-DD HH24:MI:SS.US": "%Y-%m-%d %H:%M:%S.%f",
+    "YYYY-MM-DD HH24:MI:SS": "%Y-%m-%d %H:%M:%S",
+    "YYYY-MM-DD": "%Y-%m-%d",
+}
+"""What to_timestamp and to_date read, and how sqlglot writes it."""
 
 UNIT_CALLS = frozenset({"date_trunc", "extract"})
 """Functions whose first argument is the name of a unit, in any case."""

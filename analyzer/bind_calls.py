@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NoReturn
 
 from sqlglot import exp, parse_one
@@ -13,7 +14,7 @@ from analyzer.functions.base import constant
 from analyzer.functions.casts import build_cast
 from analyzer.functions.text import escaped
 from analyzer.functions.times import refuse_now
-from analyzer.refusals import BadPattern, UnknownFunction, Unsupported
+from analyzer.refusals import BadArgument, BadPattern, UnknownFunction, Unsupported
 from analyzer.syntax import only
 from analyzer.types import Type
 
@@ -72,7 +73,6 @@ _INSTEAD: dict[type[exp.Expression], str] = {
     exp.SplitPart: "Use left, right, substr and strpos with constants.",
     exp.Pad: "Use || with a constant.",
     exp.TimeToStr: "Use EXTRACT or date_trunc, and cast dates to text.",
-    exp.StrToDate: "Compare with DATE '2020-12-31', or send the date as a parameter.",
     exp.Rand: "Noise is added to every answer; rows are not sampled.",
     exp.Interval: "An interval stands only beside + or -: x + INTERVAL '1 day'.",
 }
@@ -165,6 +165,25 @@ def _cast(bind: Bind, node: exp.Expression) -> Expr:
     return build_cast(subject, kind, small=name == "SMALLINT")
 
 
+def _date(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "this")
+    return build_cast(bind(node.this), Type.DATE)
+
+
+def _read_time(bind: Bind, node: exp.Expression) -> Expr:
+    """to_timestamp and to_date of a constant, in one of a few formats; times are in UTC."""
+    only(node, "this", "format")
+    subject, form = bind(node.this), str(node.args["format"].this)
+    text = subject.value if isinstance(subject, Constant) else None
+    try:
+        found = datetime.strptime(str(text), form).replace(tzinfo=UTC)
+    except ValueError:
+        raise BadArgument("A constant in its own format is expected here.") from None
+    if isinstance(node, exp.StrToDate):
+        return build_cast(constant(found.date().isoformat(), untyped=True), Type.DATE)
+    return build_cast(constant(found.isoformat(), untyped=True), Type.TIMESTAMPTZ)
+
+
 def _concat(bind: Bind, node: exp.Expression) -> Expr:
     only(node, "expressions", "safe", "coalesce")
     return build("concat", [bind(n) for n in node.expressions])
@@ -195,6 +214,9 @@ def _named(bind: Bind, node: exp.Expression) -> Expr | None:
 _SPECIAL: dict[type[exp.Expression], Callable[[Bind, exp.Expression], Expr | None]] = {
     exp.Escape: _escape,
     exp.Cast: _cast,
+    exp.Date: _date,
+    exp.StrToTime: _read_time,
+    exp.StrToDate: _read_time,
     exp.Concat: _concat,
     exp.Initcap: _initcap,
     exp.Trim: _trim,

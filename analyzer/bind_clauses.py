@@ -165,12 +165,25 @@ def sort_keys(
     return tuple(keys)
 
 
+def _fetched(node: exp.Fetch) -> exp.Expression:
+    """The number of FETCH FIRST n ROWS ONLY; one where there is none."""
+    only(node, "direction", "count", "limit_options")
+    options = node.args.get("limit_options")
+    if options is not None:
+        only(options, "rows")
+    count: exp.Expression = node.args.get("count") or exp.Literal.number(1)
+    return count
+
+
 def count_of(node: exp.Expression | None, name: str) -> int | None:
     """The number of LIMIT or OFFSET."""
     if node is None:
         return None
-    only(node, "expression")
-    value = node.expression
+    if isinstance(node, exp.Fetch):
+        value = _fetched(node)
+    else:
+        only(node, "expression")
+        value = node.expression
     if not isinstance(value, exp.Literal) or not str(value.this).isdigit():
         raise Unsupported(
             f"{name} takes a constant, non-negative integer.", position=position_of(node)

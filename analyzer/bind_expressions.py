@@ -20,7 +20,7 @@ from analyzer.refusals import (
     Unsupported,
     WrongGrouping,
 )
-from analyzer.scope import Scope, Subqueries, name_of
+from analyzer.scope import Scope, Subqueries, name_of, qualifiers_of
 from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
 
@@ -125,11 +125,11 @@ class ExpressionBinder:
         return self.unknown(node)
 
     def column(self, node: exp.Column) -> Expr:
-        only(node, "this", "table")
+        only(node, "this", "table", "db")
         if isinstance(node.this, exp.Star):
             raise Unsupported("A star stands only in the select list.")
-        qualifier = name_of(node.args["table"]) if node.args.get("table") else None
-        return self.scope.column(name_of(node.this), qualifier, position_of(node))
+        table, schema = qualifiers_of(node)
+        return self.scope.column(name_of(node.this), table, position_of(node), schema)
 
     def aggregate(self, _: exp.Expression) -> Expr:
         raise WrongGrouping(
@@ -285,7 +285,13 @@ _KNOWN_AGGREGATES = frozenset(
 )
 
 
+_NAMES: dict[type[exp.Expression], str] = {exp.TimeToStr: "to_char"}
+"""PostgreSQL's names, where sqlglot has others."""
+
+
 def _function_name(node: exp.Expression) -> str:
+    if type(node) in _NAMES:
+        return _NAMES[type(node)]
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower()
     if isinstance(node, exp.WithinGroup):

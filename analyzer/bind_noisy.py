@@ -16,7 +16,7 @@ from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_relations import RelationBinder
 from analyzer.catalog import Catalog, Scalar
 from analyzer.refusals import Refusal
-from analyzer.scope import Scope, name_of
+from analyzer.scope import Scope, name_of, qualifiers_of
 from analyzer.syntax import given, only, position_of, scalars
 
 Ctes = Mapping[str, tuple[exp.Expression, "Ctes"]]
@@ -114,8 +114,8 @@ def expanded(items: Sequence[Item], scope: Scope) -> list[Item]:
             continue
         if isinstance(item.node, exp.Star):
             only(item.node)
-        table = item.node.args.get("table") if isinstance(item.node, exp.Column) else None
-        columns = scope.stars(name_of(table) if table else None, position_of(item.node))
+        table, schema = qualifiers_of(item.node)
+        columns = scope.stars(table, position_of(item.node), schema)
         found += [Item(label, item.node, bound=ref) for label, ref in columns]
     return found
 

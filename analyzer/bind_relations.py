@@ -169,7 +169,7 @@ class RelationBinder:
         if table.protected:
             self._owned(table, position_of(node))
         scan, fields = self._scan(table)
-        return scan, self.renamed(Entry(table.name, fields), alias)
+        return scan, self.renamed(Entry(table.name, fields, table.schema), alias)
 
     def _view(self, view: View, position: int | None) -> tuple[Relation, Fields]:
         """A view's own SQL in its place. It sees declared tables only, and no parameters."""

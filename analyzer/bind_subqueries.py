@@ -17,7 +17,7 @@ from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
 from analyzer.refusals import Refusal, UnboundedInfluence, Unsupported
 from analyzer.relation import Derived, Union
-from analyzer.scope import Scope, name_of
+from analyzer.scope import Scope, qualifiers_of
 from analyzer.syntax import given, only, position_of, spoken
 from analyzer.types import Type
 from analyzer.units import owner_places, place, relation_owner
@@ -130,10 +130,8 @@ def _columns(
             isinstance(node, exp.Column) and isinstance(node.this, exp.Star)
         ):
             only(node if isinstance(node, exp.Star) else node.this)
-            qualifier = node.args.get("table") if isinstance(node, exp.Column) else None
-            for label, ref in scope.stars(
-                name_of(qualifier) if qualifier else None, position_of(node)
-            ):
+            table, schema = qualifiers_of(node)
+            for label, ref in scope.stars(table, position_of(node), schema):
                 labels.append(label)
                 columns.append(ref)
         else:

@@ -34,6 +34,14 @@ class Entry:
 
     name: str
     fields: tuple[tuple[str, Ref], ...]
+    schema: str | None = None
+    """Where the table lives, for one that goes by its own name."""
+
+    def is_called(self, qualifier: str | None, schema: str | None) -> bool:
+        """Whether ``schema.qualifier`` means it; without a qualifier, everything is meant."""
+        if qualifier is None:
+            return True
+        return self.name == qualifier and schema in (None, self.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,14 @@ class Scope:
     correlated: bool = False
     """Whether names of ``outer`` may be used here, always with their table before them."""
 
-    def column(self, name: str, qualifier: str | None, position: int | None) -> Ref:
-        """The column that a name means here.
+    def column(
+        self,
+        name: str,
+        qualifier: str | None,
+        position: int | None,
+        schema: str | None = None,
+    ) -> Ref:
+        """The column that a name means here, maybe with its table's, and the table's schema.
 
         Raises:
             UnknownTable: the qualifier names nothing in FROM.
@@ -62,9 +76,9 @@ class Scope:
         """
         if qualifier is None and name in self.merged and not self._others(name):
             return self.merged[name]
-        entries = [e for e in self.entries if qualifier is None or e.name == qualifier]
+        entries = [e for e in self.entries if e.is_called(qualifier, schema)]
         if qualifier is not None and not entries:
-            return self._outside(name, qualifier, position)
+            return self._outside(name, qualifier, position, schema)
         found = [ref for entry in entries for label, ref in entry.fields if label == name]
         if len(found) > 1 or (found and qualifier is None and name in self.merged):
             raise AmbiguousColumn(
@@ -83,7 +97,13 @@ class Scope:
             return self._outside(name, qualifier, position)
         raise self._unknown(name, position)
 
-    def _outside(self, name: str, qualifier: str | None, position: int | None) -> Ref:
+    def _outside(
+        self,
+        name: str,
+        qualifier: str | None,
+        position: int | None,
+        schema: str | None = None,
+    ) -> Ref:
         """A name that is not of this FROM: PostgreSQL would look for it in the query around."""
         absent = self._unknown(name, position)
         if qualifier is not None:
@@ -93,7 +113,7 @@ class Scope:
         if self.outer is None:
             raise absent
         try:
-            ref = self.outer.column(name, qualifier, position)
+            ref = self.outer.column(name, qualifier, position, schema)
         except Refusal:
             raise absent from None
         if self.correlated and qualifier is not None:
@@ -112,9 +132,11 @@ class Scope:
             f'There is no column "{name}".', hint=self._suggest(name), position=position
         )
 
-    def stars(self, qualifier: str | None, position: int | None) -> Iterator[tuple[str, Ref]]:
+    def stars(
+        self, qualifier: str | None, position: int | None, schema: str | None = None
+    ) -> Iterator[tuple[str, Ref]]:
         """The columns that ``*`` or ``table.*`` stands for, from the catalog."""
-        entries = [e for e in self.entries if qualifier is None or e.name == qualifier]
+        entries = [e for e in self.entries if e.is_called(qualifier, schema)]
         if not entries:
             raise UnknownTable(
                 f'There is no table or alias "{qualifier}" in FROM.', position=position
@@ -141,6 +163,12 @@ class Scope:
         if close:
             return f'Perhaps you mean "{close[0]}".'
         return f"Columns here: {', '.join(sorted(labels))}." if labels else ""
+
+
+def qualifiers_of(node: exp.Expression) -> tuple[str | None, str | None]:
+    """The table and the schema that stand before a column or a star."""
+    table, schema = node.args.get("table"), node.args.get("db")
+    return name_of(table) if table else None, name_of(schema) if schema else None
 
 
 def name_of(identifier: exp.Expression) -> str:

@@ -9,7 +9,8 @@ from analyzer.functions.base import Function, arity, as_type, coerce, merged, nu
 from analyzer.refusals import WrongType
 from analyzer.types import Type
 
-_DATES = frozenset({Type.DATE, Type.TIMESTAMP})
+_DATES = frozenset({Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ})
+"""They compare with each other; what has no zone is meant in UTC, the zone of every session."""
 
 
 def comparable(name: str, args: Sequence[Expr]) -> list[Expr]:

@@ -8,19 +8,21 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import opendp.mod
 import pytest
 
 from analyzer.analyze import analyze
 from analyzer.asks import EpsilonAsk
+from analyzer.plan import Block
 from mechanisms import noise, thresholds
 from mechanisms.calibration import NoiseKind
 from server.settings import Settings
 from tests.guarantee.attacks.test_attacks import CATALOG, asked, plan_of
 from tests.guarantee.attacks.world import World
 from tests.mechanisms.exact import ExactLaw
-from tests.released import noisy_groups
+from tests.released import publish
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,11 +49,16 @@ def test_cells_are_integers_before_and_after_noise() -> None:
     """No float is near a draw: exact cells are integers, and so are noisy ones."""
     for text in asked(answered=True):
         plan = plan_of(text)
-        several = (0, None) if len(plan.blocks[0].parts) > 1 else ()
-        cells = [10**6 for _ in plan.blocks[0].parts[0].cells]
-        rows = [(*several, *("1" for _ in plan.blocks[0].key_types), *cells)]
-        for row in noisy_groups(plan, rows):
-            assert all(type(row[n]) is int for n in row if n.startswith("c")), text.name
+        exact = [[_row(block)] for block in plan.blocks]
+        for groups in json.loads(publish(plan, *exact)):
+            for row in groups:
+                assert all(type(row[n]) is int for n in row if n.startswith("c")), text.name
+
+
+def _row(block: Block) -> tuple[Any, ...]:
+    several = (0, None) if len(block.parts) > 1 else ()
+    cells = [10**6 for _ in block.parts[0].cells]
+    return (*several, *("1" for _ in block.key_types), *cells)
 
 
 def test_two_processes_draw_apart() -> None:
