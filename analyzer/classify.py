@@ -19,7 +19,7 @@ from analyzer.agreement_postgres import Fields
 from analyzer.empty_queries import has_no_rows
 from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, Unsupported
 from analyzer.session_settings import Setting, changed_by_calls, changed_by_set
-from analyzer.statement_names import Names, constants, is_guarded, names_in
+from analyzer.statement_names import BOOKS, Names, constants, is_guarded, names_in
 from analyzer.statement_spans import (
     Span,
     copied_query,
@@ -65,6 +65,8 @@ class Piece:
     empty: bool = False
     """The query has no rows whatever the data is (LIMIT 0, WHERE false): its columns are the
     answer, and it costs nothing."""
+    books: bool = False
+    """It reads the schema ``epsql``, which then has to be up to date."""
     settings: tuple[Setting, ...] = ()
     options: tuple[tuple[str, str | None], ...] = ()
     """Of EXPLAIN and COPY, lower-case names; None where an option has no value."""
@@ -177,7 +179,7 @@ class _Here:
             raise ReadOnly(f"epsql cannot execute {found.writes}: data is only read.", hint=_HINT)
         settings = changed_by_calls(found.calls)
         if not found.guarded:
-            return Piece(Kind.SHADOW, self.span, verb, settings=settings)
+            return Piece(Kind.SHADOW, self.span, verb, books=found.books, settings=settings)
         return Piece(
             kind,
             self.span,
@@ -220,7 +222,8 @@ def _copy(here: _Here, _: str, fields: Fields) -> Piece:
             "Rows of this table are protected.",
             hint="Write COPY (SELECT ...) TO STDOUT with a query that asks for aggregates.",
         )
-    return Piece(Kind.SHADOW, here.span, "COPY", options=_options(fields))
+    books = fields["relation"].get("schemaname") == BOOKS
+    return Piece(Kind.SHADOW, here.span, "COPY", books=books, options=_options(fields))
 
 
 def _prepare(here: _Here, _: str, fields: Fields) -> Piece:

@@ -11,6 +11,9 @@ from analyzer.agreement_postgres import Fields
 Place = tuple[str, str]
 """Schema and relation."""
 
+BOOKS = "epsql"
+"""The schema of what epsql says about itself."""
+
 _WRITES = {
     "InsertStmt": "INSERT",
     "UpdateStmt": "UPDATE",
@@ -41,6 +44,8 @@ class Found:
 
     guarded: bool
     """A relation that the gateway answers is among them."""
+    books: bool
+    """A relation of the schema ``epsql`` is among them."""
     writes: str | None
     """What writes in it: ``UPDATE`` in ``WITH x AS (UPDATE ...)``, ``SELECT INTO``."""
     calls: tuple[Call, ...]
@@ -48,7 +53,7 @@ class Found:
 
 def names_in(tree: Any, names: Names, search_path: tuple[str, ...]) -> Found:
     """Walks a statement with all its subqueries; a name that a WITH gives hides the relation's."""
-    guarded, writes = False, None
+    guarded, books, writes = False, False, None
     calls: list[Call] = []
     stack: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while stack:
@@ -66,11 +71,12 @@ def names_in(tree: Any, names: Names, search_path: tuple[str, ...]) -> Found:
                 writes = _WRITES[key]
             if key in ("RangeVar", "relation"):
                 guarded = guarded or is_guarded(part, names, search_path, hidden)
+                books = books or _is_books(part, search_path)
             elif key == "FuncCall":
                 calls.append(_call(part))
             if key != "withClause":
                 stack.append((part, hidden))
-    return Found(guarded, writes, tuple(calls))
+    return Found(guarded, books, writes, tuple(calls))
 
 
 def is_guarded(
@@ -94,6 +100,12 @@ def is_guarded(
     if name in hidden or name.startswith("pg_"):
         return False
     return any((schema, name) in names.guarded for schema in search_path)
+
+
+def _is_books(relation: Fields, search_path: tuple[str, ...]) -> bool:
+    """Whether a name can be one of the schema ``epsql``, whatever WITH has given away."""
+    schema = relation.get("schemaname")
+    return schema == BOOKS or (schema is None and BOOKS in search_path)
 
 
 def _scopes(

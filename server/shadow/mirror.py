@@ -155,7 +155,7 @@ def table_words(table: Table) -> str:
     if not table.protected:
         return f"{table.description} Public: rows as they are.".strip()
     road = "".join(f" {hop.column} leads to {hop.table}.{hop.key}." for hop in table.path[:1])
-    owner = " One row is one person." if not table.path else road
+    owner = " One row is one privacy unit." if not table.path else road
     return f"{table.description} Protected: ask for aggregates.{owner}".strip()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from uuid import UUID
 
-from accountant.errors import LedgerUnavailable
+from accountant.errors import LedgerUnavailable, NoAccount
 from accountant.ledger import Ledger
 from analyzer.catalog import Catalog, Scalar
 from analyzer.refusals import Unsupported
@@ -14,12 +14,14 @@ from server.errors import rule_of
 from server.identity import Identity, Principal
 from server.observations import Broke, Name, Observer
 from server.replies import remaining_json
+from server.shadow import ShadowFailed
 from server.wire import answers, asks
 from server.wire.asker import Answered, Asker
 from server.wire.binding import Surroundings
 from server.wire.own import Act, Own
 from server.wire.session import SessionEnds
 from server.wire.sessions import Sessions
+from server.wire.standing import Standing
 
 _LOOK_SECONDS = 1.0
 """How long a token is believed to hold where only the shadow is asked."""
@@ -36,6 +38,7 @@ class Desk:
         identity: says whether the credential still holds.
         ledger: says what is left.
         sessions: where other sessions of the analyst are.
+        standing: brings the schema ``epsql`` up to date.
         observe: told what broke.
     """
 
@@ -48,12 +51,14 @@ class Desk:
         identity: Identity,
         ledger: Ledger,
         sessions: Sessions,
+        standing: Standing,
         observe: Observer,
     ) -> None:
         assert principal.analyst_id is not None
         self._analyst: UUID = principal.analyst_id
         self._key_id = principal.key_id
-        self._dataset = catalog.dataset
+        self._name = principal.name
+        self._catalog, self._dataset = catalog, catalog.dataset
         self._zoned = any(
             column.type is Type.TIMESTAMPTZ
             for table in catalog.tables.values()
@@ -63,6 +68,7 @@ class Desk:
         self._identity = identity
         self._ledger = ledger
         self._sessions = sessions
+        self._standing = standing
         self._observe = observe
         self._looked = time.monotonic()
 
@@ -91,9 +97,15 @@ class Desk:
             notes = ("Times in the query are read, and cut to days and hours, in UTC.",)
         return await self._asker.answer(self._analyst, question, around.seconds, notes)
 
-    async def look(self) -> None:
+    async def look(self, *, books: bool) -> None:
         if time.monotonic() - self._looked > _LOOK_SECONDS:
             await self._must_hold()
+        if books:
+            try:
+                await self._standing.show(self._analyst, self._name, self._catalog)
+            except (LedgerUnavailable, NoAccount, ShadowFailed) as error:
+                # What was there is still true, only older.
+                self._observe(Broke(Name("wire"), Name.of(error)))
 
     def broke(self, error: Exception) -> None:
         if rule_of(error).code == "internal_error":

@@ -27,6 +27,7 @@ from server.wire.login import authenticate
 from server.wire.messages import Message, ProtocolViolation
 from server.wire.session import Session, SessionEnds
 from server.wire.sessions import Entry, Sessions
+from server.wire.standing import Standing
 from server.wire.startup import CancelRequest, LoginRefused, Startup, greet
 from server.wire.stream import Gone, Stream
 from server.wire.tls import Tls
@@ -76,6 +77,7 @@ class WireServer:
         self._parts = parts
         self._limits = limits or Limits()
         self._sessions = Sessions(self._limits.per_analyst)
+        self._standing = Standing(parts.shadow, parts.ledger)
         self._connections: set[asyncio.Task[None]] = set()
 
     async def serve(self, door: socket.socket) -> None:
@@ -198,6 +200,7 @@ class WireServer:
             identity=parts.identity,
             ledger=parts.ledger,
             sessions=self._sessions,
+            standing=self._standing,
             observe=parts.observe,
         )
         names = parts.shadow.names(catalog.dataset)

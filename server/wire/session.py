@@ -57,8 +57,8 @@ class Desk(Protocol):
         """
         ...
 
-    async def look(self) -> None:
-        """Comes by with every statement of the shadow's.
+    async def look(self, *, books: bool) -> None:
+        """Comes by with every statement of the shadow's; ``books``: it reads the schema ``epsql``.
 
         Raises:
             SessionEnds: as for :meth:`answer`.
@@ -93,6 +93,8 @@ class Session:
         self._most = most
         self._statements: dict[bytes, Own] = {}
         self._portals: dict[bytes, Portal] = {}
+        self._books: set[bytes] = set()
+        """Statements that have read the schema ``epsql``; it is brought up to date for each."""
         self._search_path: tuple[str, ...] = ()
         self._search_path_changed = True
         self._renamed = False
@@ -205,11 +207,13 @@ class Session:
             pieces[0] if len(pieces) == 1 else None
         )  # Several: the shadow says that it is wrong.
         ours = None if piece is None else own(text, piece)
+        if piece is not None and piece.books:
+            self._books.add(parse.name)
         if piece is not None and (error := self.refusal(piece)):
             if await self._is_next():
                 await self.refuse(error)
         elif ours is None:
-            await self._desk.look()
+            await self._desk.look(books=False)
             self.backend.relay(message, lambda _: self._forget(parse.name))
         else:
             self.backend.relay(message, lambda _: self._keep(parse.name, ours))
@@ -223,6 +227,8 @@ class Session:
 
     async def _bind(self, message: Message) -> None:
         bind = messages.read_bind(message.body)
+        if bind.statement in self._books:
+            await self._desk.look(books=True)
         if self._has_own() and not await self._is_next():
             return
         try:
@@ -291,9 +297,9 @@ class Session:
 
     async def _query(self, message: Message) -> None:
         text, pieces = await self._pieces(messages.read_query(message.body))
+        await self._desk.look(books=any(piece.books for piece in pieces))
         plain = {Kind.NOTHING, Kind.SHADOW}
         if all(p.kind in plain and not self.refusal(p) and own(text, p) is None for p in pieces):
-            await self._desk.look()
             self.backend.send(message, Owed(b"Z", done=self._queried))
         elif await self._is_next():
             self.forget_unnamed()

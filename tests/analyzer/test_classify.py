@@ -345,6 +345,26 @@ def test_verbs_and_names(sql, verb, name):
     assert (piece.verb, piece.name) == (verb, name)
 
 
+@pytest.mark.parametrize(
+    "sql, path, books",
+    [
+        ("SELECT * FROM epsql.budget", "public", True),
+        ("TABLE epsql.history", "public", True),
+        ("SELECT (SELECT count(*) FROM epsql.releases)", "public", True),
+        ("COPY epsql.history TO STDOUT", "public", True),
+        ("EXPLAIN SELECT * FROM epsql.budget", "public", True),
+        ("DECLARE c CURSOR FOR TABLE epsql.budget", "public", True),
+        ("SELECT * FROM budget", "epsql", True),
+        ("SELECT * FROM budget", "public", False),
+        ("SELECT 'epsql.budget'", "public", False),
+    ],
+)
+def test_what_reads_the_books_is_known(sql, path, books):
+    piece = one(sql, path)
+    assert piece.kind is Kind.SHADOW
+    assert piece.books is books
+
+
 def test_a_text_is_split_where_postgres_splits_it():
     text = " /* ; */ SELECT ';é' ;; SELECT count(*) FROM patients -- ;\n; COMMIT ; "
     pieces = classify(text, NAMES, ("public",))

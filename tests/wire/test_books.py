@@ -1,0 +1,72 @@
+"""The schema ``epsql``, as an analyst asks it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+ASK = "SELECT count(*) FROM patients"
+LEFT = "SELECT epsilon_left FROM epsql.budget WHERE scope = 'analyst'"
+
+
+def test_the_budget_is_the_one_of_now(ada):
+    assert ada.execute(LEFT).fetchall() == [(Decimal(1000),)]
+    ada.execute(ASK)
+    assert ada.execute(LEFT).fetchall() == [(Decimal(999),)]
+    assert ada.execute("SELECT scope, epsilon_cap FROM epsql.budget ORDER BY 1").fetchall() == [
+        ("analyst", 1000),
+        ("everyone", 900000),
+    ]
+
+
+def test_what_was_spent_by_the_other_door_is_seen_too(door, name, ada):
+    assert ada.execute(LEFT).fetchone() == (1000,)
+    with door.connect(name) as other:
+        other.execute(ASK)
+    assert ada.execute(LEFT).fetchone() == (999,)
+
+
+def test_a_prepared_statement_sees_the_budget_of_now_each_time(ada):
+    for times in range(3):
+        assert ada.execute(LEFT, prepare=True).fetchone() == (1000 - times,)
+        ada.execute(ASK)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_history_and_releases_have_what_was_asked(ada, binary):
+    ada.execute("SELECT sex, count(*) FROM patients GROUP BY sex")
+    rows = ada.execute("SELECT sql, state, epsilon FROM epsql.history", binary=binary).fetchall()
+    assert rows == [("SELECT sex, count(*) FROM patients GROUP BY sex", "answered", 1)]
+    (answer,) = ada.execute("SELECT answer FROM epsql.releases", binary=binary).fetchone()
+    assert [row[0] for row in answer["rows"]] == ["female", "male", "other"]
+
+
+def test_nobody_sees_what_others_asked(door, ada):
+    ada.execute(ASK)
+    with door.connect(door.analyst()) as bob:
+        for table in ("history", "releases"):
+            assert bob.execute(f"SELECT * FROM epsql.{table}").fetchall() == []
+        assert bob.execute(LEFT).fetchall() == [(1000,)]
+
+
+def test_many_questions_are_all_there(ada, monkeypatch):
+    monkeypatch.setattr("server.wire.standing._PAGE", 2)
+    for _ in range(5):
+        ada.execute(ASK)
+    assert ada.execute("SELECT count(*) FROM epsql.history").fetchone() == (5,)
+    ada.execute(ASK)
+    assert ada.execute("SELECT count(*) FROM epsql.history").fetchone() == (6,)
+
+
+def test_looking_costs_nothing(door, name, ada):
+    ada.execute("TABLE epsql.budget")
+    ada.execute("TABLE epsql.history")
+    assert door.spent(name) == 0
+
+
+def test_several_statements_in_one_text(ada):
+    cursor = ada.execute(f"{ASK}; {LEFT}")
+    cursor.nextset()
+    # Brought up to date before the text begins.
+    assert cursor.fetchone() == (1000,)
