@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 
-from analyzer.catalog import Catalog, Column, Scalar, Table
+from analyzer.catalog import Catalog, Column, Hop, Scalar, Table
 from analyzer.statement_names import Place
 from analyzer.types import Type
 from server.declared import bound_text
@@ -53,8 +53,8 @@ def image(catalog: Catalog) -> Iterator[Statement]:
         yield guarded(table)
         yield sql.SQL("CREATE POLICY protected ON {} USING ({}())").format(_name(table), _GUARD)
     for table in catalog.tables.values():
-        if table.path:
-            yield _foreign_key(table, catalog)
+        if path := _path(table, catalog):
+            yield _foreign_key(table, path[0], catalog)
     for view in catalog.views.values():
         name = sql.Identifier("public", view.name)
         # Asked with the rights of who asks, so that the guards of its tables stand.
@@ -121,8 +121,13 @@ def _keys(table: Table) -> Iterator[Statement]:
         )
 
 
-def _foreign_key(table: Table, catalog: Catalog) -> Statement:
-    hop = table.path[0]
+def _path(table: Table, catalog: Catalog) -> tuple[Hop, ...]:
+    """To the table's owner, or of a unit's own table to the unit around it."""
+    around = (unit.path for unit in catalog.units if unit.table == table.name)
+    return table.path or next(around, ())
+
+
+def _foreign_key(table: Table, hop: Hop, catalog: Catalog) -> Statement:
     return sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({})").format(
         _name(table),
         sql.Identifier(hop.column),
@@ -135,7 +140,7 @@ def _comments(catalog: Catalog) -> Iterator[Statement]:
     if catalog.description:
         yield _comment("DATABASE", sql.Identifier(catalog.dataset), catalog.description)
     for table in catalog.tables.values():
-        yield _comment("TABLE", _name(table), table_words(table))
+        yield _comment("TABLE", _name(table), table_words(table, catalog))
         for column in table.columns.values():
             words = column_words(table, column, catalog)
             if words:
@@ -150,13 +155,15 @@ def _comment(kind: str, name: sql.Identifier, words: str) -> Statement:
     )
 
 
-def table_words(table: Table) -> str:
+def table_words(table: Table, catalog: Catalog) -> str:
     """What ``\\dt+`` says of a table: its description, and how it may be asked."""
     if not table.protected:
         return f"{table.description} Public: rows as they are.".strip()
-    road = "".join(f" {hop.column} leads to {hop.table}.{hop.key}." for hop in table.path[:1])
-    owner = " One row is one privacy unit." if not table.path else road
-    return f"{table.description} Protected: ask for aggregates.{owner}".strip()
+    words = [table.description, "Protected: ask for aggregates."]
+    if table.name in {unit.table for unit in catalog.units}:
+        words.append("One row is one privacy unit.")
+    words += [f"{hop.column} leads to {hop.table}.{hop.key}." for hop in _path(table, catalog)[:1]]
+    return " ".join(filter(None, words))
 
 
 def column_words(table: Table, column: Column, catalog: Catalog) -> str:

@@ -204,7 +204,14 @@ class WireServer:
             observe=parts.observe,
         )
         names = parts.shadow.names(catalog.dataset)
-        session = Session(stream, behind, names, desk, self._limits.message_bytes)
+        session = Session(
+            stream,
+            behind,
+            names,
+            desk,
+            self._limits.message_bytes,
+            hears_of_search_path="search_path" in opened.settings,
+        )
         task = asyncio.current_task()
         assert task is not None
         assert principal.analyst_id is not None

@@ -79,10 +79,18 @@ class Session:
         names: of the session's data set.
         desk: answers what is ours.
         most: the longest message of a client, in bytes.
+        hears_of_search_path: the shadow reports when it changes, as Postgres does from 18 on.
     """
 
     def __init__(
-        self, client: Stream, backend: Backend, names: Names, desk: Desk, most: int
+        self,
+        client: Stream,
+        backend: Backend,
+        names: Names,
+        desk: Desk,
+        most: int,
+        *,
+        hears_of_search_path: bool,
     ) -> None:
         self.client = client
         self.backend = backend
@@ -97,6 +105,7 @@ class Session:
         """Statements that have read the schema ``epsql``; it is brought up to date for each."""
         self._search_path: tuple[str, ...] = ()
         self._search_path_changed = True
+        self._hears_of_search_path = hears_of_search_path
         self._renamed = False
         self._handlers: Mapping[bytes, Callable[[Message], Awaitable[None]]] = {
             b"P": self._parse,
@@ -327,7 +336,8 @@ class Session:
     async def _pieces(self, sql: bytes) -> tuple[str, tuple[Piece, ...]]:
         """What a text holds."""
         text = sql.decode(self.backend.codec, "surrogateescape")
-        if self._search_path_changed and await self._is_next() and self.backend.status != b"E":
+        changed = self._search_path_changed or not self._hears_of_search_path
+        if changed and await self._is_next() and self.backend.status != b"E":
             begun = self.backend.begun
             self._search_path = await self.binder.search_path()
             self._search_path_changed = False

@@ -13,6 +13,7 @@ from server.policy import parse_policy
 from server.shadow import Balance, ShadowFailed
 from server.shadow.shadow import Shadow, ShadowLimits
 from tests.fixture import POLICY
+from tests.guarantee.test_units import POLICY as UNITS
 from tests.shadow.conftest import CATALOG, public_rows
 
 
@@ -26,9 +27,9 @@ async def running(**limits):
         await shadow.close()
 
 
-async def login(shadow: Shadow) -> psycopg.AsyncConnection:
+async def login(shadow: Shadow, dataset: str = "clinic") -> psycopg.AsyncConnection:
     return await psycopg.AsyncConnection.connect(
-        host=str(shadow.socket.parent), user="ada", dbname="clinic", autocommit=True
+        host=str(shadow.socket.parent), user="ada", dbname=dataset, autocommit=True
     )
 
 
@@ -150,3 +151,26 @@ async def test_tables_live_in_their_own_schemas_and_are_found():
 
 CATALOG_TWO = parse_policy(POLICY.replace('"clinic"', '"postgres"', 1))
 """Another data set, which has the name that a new cluster's own database has."""
+
+
+async def test_several_units_lead_to_each_other():
+    catalog = parse_policy(UNITS)
+    shadow = await Shadow([catalog], public_rows).open()
+    try:
+        await shadow.admit("ada")
+        ada = await login(shadow, catalog.dataset)
+        found = await ada.execute(
+            "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
+            " WHERE contype = 'f' AND connamespace = 'public'::regnamespace ORDER BY 1, 2"
+        )
+        assert await found.fetchall() == [
+            ("addresses", "households"),
+            ("patients", "addresses"),
+            ("visits", "patients"),
+        ]
+        found = await ada.execute("SELECT obj_description('patients'::regclass)")
+        words = (await found.fetchone() or ("",))[0]
+        assert words.endswith("One row is one privacy unit. address_id leads to addresses.id.")
+        await ada.close()
+    finally:
+        await shadow.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
@@ -97,6 +97,12 @@ async def public_rows(table: Table) -> bytes | None:
 
 @pytest.fixture(scope="session")
 def door(postgres: Postgres) -> Iterator[Door]:
+    with running_door(postgres) as door:
+        yield door
+
+
+@contextmanager
+def running_door(postgres: Postgres) -> Iterator[Door]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
