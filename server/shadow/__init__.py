@@ -38,6 +38,8 @@ class Balance:
     """Whose it is: ``analyst``, ``everyone``, or the name of a group."""
     unit: str
     """The privacy unit's table."""
+    state: str
+    """``open``, or why nothing can be charged to it."""
     epsilon_cap: Decimal
     epsilon_left: Decimal
     delta_cap: Decimal

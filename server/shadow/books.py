@@ -22,7 +22,7 @@ KEPT = 1_000
 
 _TABLES = """
 CREATE TABLE epsql.budget (
-    analyst name NOT NULL, scope text NOT NULL, unit text NOT NULL,
+    analyst name NOT NULL, scope text NOT NULL, unit text NOT NULL, state text NOT NULL,
     epsilon_cap numeric NOT NULL, epsilon_left numeric NOT NULL,
     delta_cap numeric NOT NULL, delta_left numeric NOT NULL,
     PRIMARY KEY (analyst, scope, unit));
@@ -92,7 +92,7 @@ def _columns(catalog: Catalog) -> Iterator[list[sql.Literal]]:
 
 
 SHOW_BUDGET = """
-INSERT INTO epsql.budget VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO epsql.budget VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 FORGET_BUDGET = "DELETE FROM epsql.budget WHERE analyst = %s"
 
@@ -123,6 +123,7 @@ def budget_row(analyst: str, balance: Balance) -> tuple[Any, ...]:
         analyst,
         balance.scope,
         balance.unit,
+        balance.state,
         balance.epsilon_cap,
         balance.epsilon_left,
         balance.delta_cap,

@@ -58,7 +58,7 @@ class Desk:
         self._analyst: UUID = principal.analyst_id
         self._key_id = principal.key_id
         self._name = principal.name
-        self._catalog, self._dataset = catalog, catalog.dataset
+        self._dataset = catalog.dataset
         self._zoned = any(
             column.type is Type.TIMESTAMPTZ
             for table in catalog.tables.values()
@@ -102,7 +102,7 @@ class Desk:
             await self._must_hold()
         if books:
             try:
-                await self._standing.show(self._analyst, self._name, self._catalog)
+                await self._standing.show(self._analyst, self._name, self._dataset)
             except (LedgerUnavailable, NoAccount, ShadowFailed) as error:
                 # What was there is still true, only older.
                 self._observe(Broke(Name("wire"), Name.of(error)))

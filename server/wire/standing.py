@@ -8,7 +8,6 @@ from uuid import UUID
 
 from accountant.accounts import Account
 from accountant.ledger import Ledger, Release
-from analyzer.catalog import Catalog
 from server.replies import account_json, loss_json
 from server.shadow import Asked, Balance
 from server.shadow.books import KEPT
@@ -27,20 +26,14 @@ class Standing:
         self._shown: dict[tuple[UUID, str], UUID] = {}
         """The last release of each analyst that is shown as it will stay, with all before it."""
 
-    async def show(self, analyst_id: UUID, analyst: str, catalog: Catalog) -> None:
+    async def show(self, analyst_id: UUID, analyst: str, dataset: str) -> None:
         """Everything as it is now. What was shown once and is over is not read again.
 
         Raises:
             LedgerUnavailable, NoAccount, ShadowFailed: it stays as it was.
         """
-        dataset = catalog.dataset
         balances = await self._ledger.balances(analyst_id, dataset)
-        unit = ", ".join(unit.table for unit in catalog.units)
-        shown = [
-            _balance("analyst", unit, balances.analyst),
-            _balance("everyone", unit, balances.dataset),
-        ]
-        await self._shadow.show_budget(analyst, dataset, shown)
+        await self._shadow.show_budget(analyst, dataset, list(map(_balance, balances.accounts)))
         news = await self._news(analyst_id, dataset)
         if news:
             await self._shadow.show_asked(analyst, dataset, [_asked(one) for one in news])
@@ -65,12 +58,13 @@ class Standing:
         return found
 
 
-def _balance(scope: str, unit: str, account: Account) -> Balance:
-    texts = account_json(account)
+def _balance(account: Account) -> Balance:
+    key, texts = account.key, account_json(account)
     cap, left = texts["cap"], texts["remaining"]
     return Balance(
-        scope,
-        unit,
+        key.holder if key.scope == "group" else key.scope,
+        key.unit,
+        account.state,
         Decimal(cap["epsilon"]),
         Decimal(left["epsilon"]),
         Decimal(cap["delta"]),

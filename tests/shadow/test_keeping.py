@@ -75,7 +75,7 @@ async def test_a_session_that_holds_a_public_table_only_puts_off_its_copy():
 
 
 async def test_what_was_replaced_takes_no_room_for_ever():
-    balance = Balance("analyst", "patients", Decimal(3), Decimal(2), Decimal(0), Decimal(0))
+    balance = Balance("analyst", "patients", "open", Decimal(3), Decimal(2), Decimal(0), Decimal(0))
     async with running() as shadow:
 
         async def size_after(times: int) -> int:

@@ -103,7 +103,7 @@ DENIED = [
     "DELETE FROM cities",
     "TRUNCATE cities",
     "SELECT * FROM cities FOR UPDATE",
-    "INSERT INTO epsql.budget VALUES ('ada', 'analyst', 'patients', 9, 9, 9, 9)",
+    "INSERT INTO epsql.budget VALUES ('ada', 'analyst', 'patients', 'open', 9, 9, 9, 9)",
     "UPDATE epsql.budget SET epsilon_left = 9",
     "DELETE FROM epsql.history",
     "ALTER TABLE patients DISABLE ROW LEVEL SECURITY",

@@ -119,7 +119,7 @@ def test_error_bars_are_never_computed_here(room):
 
 
 def balance(left: str) -> Balance:
-    return Balance("analyst", "patients", Decimal(3), Decimal(left), Decimal(0), Decimal(0))
+    return Balance("analyst", "patients", "open", Decimal(3), Decimal(left), Decimal(0), Decimal(0))
 
 
 def asked(state: str = "answered", answer: str | None = '{"rows": [[1]]}') -> Asked:

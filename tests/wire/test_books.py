@@ -14,9 +14,11 @@ def test_the_budget_is_the_one_of_now(ada):
     assert ada.execute(LEFT).fetchall() == [(Decimal(1000),)]
     ada.execute(ASK)
     assert ada.execute(LEFT).fetchall() == [(Decimal(999),)]
-    assert ada.execute("SELECT scope, epsilon_cap FROM epsql.budget ORDER BY 1").fetchall() == [
-        ("analyst", 1000),
-        ("everyone", 900000),
+    assert ada.execute(
+        "SELECT scope, unit, state, epsilon_cap FROM epsql.budget ORDER BY 1"
+    ).fetchall() == [
+        ("analyst", "patients", "open", 1000),
+        ("everyone", "patients", "open", 900000),
     ]
 
 
