@@ -192,7 +192,7 @@ def _create_journal() -> None:
 def _carry_over() -> None:
     bind = op.get_bind()
     began = bind.execute(sa.text("SELECT now()")).scalar_one()
-    steps = _old_accounts(bind) + _old_log(bind) + _old_entries(bind)
+    steps = _old_analysts(bind) + _old_accounts(bind) + _old_log(bind) + _old_entries(bind)
     chain = Chain(0, GENESIS, min((step[0] for step in steps), default=began))
     for at, _, kind, facts, answer in sorted(steps, key=lambda step: step[:2]):
         chain.at = max(chain.at, at)
@@ -216,6 +216,23 @@ def _carry_over() -> None:
 
 _Step = tuple[Any, tuple[int, int], str, dict[str, Any], str | None]
 """When; what breaks ties; kind; facts; answer."""
+
+
+def _old_analysts(bind: sa.Connection) -> list[_Step]:
+    steps: list[_Step] = []
+    query = "SELECT *, row_number() OVER (ORDER BY created_at, name) AS place FROM analysts"
+    for row in bind.execute(sa.text(query)):
+        facts = {
+            "name": row.name,
+            "analyst": str(row.id),
+            "actor": "epsql migrate",
+            "reason": "",
+            "carried": True,
+        }
+        steps.append((row.created_at, (-1, row.place), "add analyst", facts, None))
+        if row.disabled_at is not None:
+            steps.append((row.disabled_at, (9, row.place), "disable analyst", facts, None))
+    return steps
 
 
 def _old_accounts(bind: sa.Connection) -> list[_Step]:
