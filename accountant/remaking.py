@@ -124,14 +124,15 @@ class Remade:
             time_of(record["at"]),
         )
         self.releases[record["release"]] = release
+        for key in release.charged:  # before the checks: what is wrong here is wrong only once
+            self._put(self._account(key).at(release.at).charged(loss))
         if release.source is None:
             self._check_loss(record, release)
         else:
-            self._check_replay(release)
             self._replays.setdefault(release.source, []).append(record["release"])
+            self._check_replay(release)
         self._check_layers(record, release)
-        for key in release.charged:
-            self._charge(key, release, carried=record.get("carried", False))
+        self._check_accounts(release, carried=record.get("carried", False))
 
     def _check_loss(self, record: dict[str, Any], release: MadeRelease) -> None:
         """Whether the charge is at least what the mechanisms cost."""
@@ -185,13 +186,14 @@ class Remade:
         ways = (self.releases[id_] for id_ in (source, *self._replays.get(source, [])))
         return any(key in way.charged and way.state in {"answered", "failed"} for way in ways)
 
-    def _charge(self, key: AccountKey, release: MadeRelease, *, carried: bool) -> None:
-        account = self._account(key).at(release.at)
-        if account.state != "open":
-            raise Wrong("it charges an account that is not open")
-        if not account.covers(release.loss) and not carried:
-            raise Wrong(f"it takes {name_of(key)} over its cap")
-        self._put(account.charged(release.loss))
+    def _check_accounts(self, release: MadeRelease, *, carried: bool) -> None:
+        """Whether the accounts, as they are after the charge, could take it."""
+        for key in release.charged:
+            account = self.accounts[key]
+            if account.state != "open":
+                raise Wrong("it charges an account that is not open")
+            if not account.covers(ZERO) and not carried:
+                raise Wrong(f"it takes {name_of(key)} over its cap")
 
     def _move(self, record: dict[str, Any]) -> None:
         release, kind = self.releases[record["release"]], record["kind"]

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from importlib import import_module
 from typing import TypeAlias
 
 from server.settings import version
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from server import commands  # late: so that --help is fast
 
     try:
-        return int(getattr(commands, options.run)(options) or 0)
+        module, _, name = options.run.rpartition(".")
+        room = import_module(f"server.{module}") if module else commands
+        return int(getattr(room, name)(options) or 0)
     except commands.EXPECTED as error:
         print(f"epsql: {commands.in_words(error)}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -76,7 +79,10 @@ def parser() -> argparse.ArgumentParser:
     _policy(_group(commands, "policy", "what the data owner declares"))
     _analyst(_group(commands, "analyst", "who may ask"))
     _budget(_group(commands, "budget", "what may be spent"))
+    _groups(_group(commands, "group", "analysts who share a budget"))
+    _dataset(_group(commands, "dataset", "what the data owner says of the data"))
     _token(_group(commands, "token", "how they prove who they are"))
+    _audit(commands)
     _ledger(_group(commands, "ledger", "the journal itself"))
     return top
 
@@ -92,7 +98,7 @@ class _Parser(argparse.ArgumentParser):
 _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001 - it has no public name
 
 
-def _command(commands: _Commands, name: str, does: str, run: str) -> argparse.ArgumentParser:
+def _command(commands: _Commands, name: str, does: str, run: str) -> _Parser:
     command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
     command.set_defaults(run=run)
     return command
@@ -125,14 +131,71 @@ def _analyst(group: _Commands) -> None:
 
 
 def _budget(group: _Commands) -> None:
-    show = _command(group, "show", "show caps and what is spent", "budget_show")
+    show = _command(group, "show", "show caps and what is spent", "budget_commands.show")
     show.add_argument("dataset", nargs="?", help="without one: all of them")
-    cap = _command(group, "set", "move a cap; never below what is spent", "budget_set")
-    cap.add_argument("dataset")
-    cap.add_argument("--analyst", metavar="NAME", help="without: the cap over all analysts")
-    cap.add_argument("--epsilon", type=_loss, help="a decimal number, taken exactly")
-    cap.add_argument("--delta", type=_loss, help="a decimal number, taken exactly, such as 1e-6")
-    _reason(cap)
+    for verb, does in (
+        ("set", "move a cap, or open an account; never below what is spent"),
+        ("grant", "add to a cap"),
+        ("raise", "move a cap up"),
+        ("lower", "move a cap down; never below what is spent"),
+    ):
+        cap = _account(_command(group, verb, does, "budget_commands.move"))
+        cap.set_defaults(verb=verb)
+        _loss_options(cap)
+    for verb, state, does in (
+        ("freeze", "frozen", "charge nothing to an account until it is thawed"),
+        ("thaw", "open", "end a freeze"),
+        ("close", "closed", "charge nothing to an account any more, for good"),
+    ):
+        _account(_command(group, verb, does, "budget_commands.shut")).set_defaults(state=state)
+    pace = _account(
+        _command(group, "window", "pace an account; its cap stays", "budget_commands.pace")
+    )
+    pace.add_argument("window", choices=["day", "week", "month", "none"])
+    _loss_options(pace)
+
+
+def _account(command: _Parser) -> _Parser:
+    """The arguments that say which account, and why."""
+    command.add_argument("dataset")
+    whose = command.add_mutually_exclusive_group()
+    whose.add_argument("--analyst", metavar="NAME", help="without: the account over everyone")
+    whose.add_argument("--group", metavar="NAME", help="the account of a group of analysts")
+    command.add_argument("--unit", metavar="TABLE", help="one privacy unit; without: each of them")
+    _reason(command)
+    return command
+
+
+def _loss_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--epsilon", type=_loss, help="a decimal number, taken exactly")
+    command.add_argument("--delta", type=_loss, help="a decimal number, taken exactly: 1e-6")
+
+
+def _groups(group: _Commands) -> None:
+    join = _command(group, "join", "make an analyst a member", "budget_commands.group_join")
+    leave = _command(group, "leave", "end a membership", "budget_commands.group_leave")
+    for command in (join, leave):
+        command.add_argument("group")
+        command.add_argument("name", help="the analyst")
+        _reason(command)
+    _command(group, "list", "list groups and members", "budget_commands.group_list")
+
+
+def _dataset(group: _Commands) -> None:
+    epoch = _command(
+        group, "epoch", "say that the data is new: no stored answers", "budget_commands.epoch"
+    )
+    epoch.add_argument("dataset")
+    _reason(epoch)
+
+
+def _audit(commands: _Commands) -> None:
+    audit = _command(commands, "audit", "check the whole ledger", "audit_commands.ledger")
+    group = audit.add_subparsers(title="commands", metavar="COMMAND")
+    to_file = _command(group, "export", "write the journal to a file", "audit_commands.to_file")
+    verify = _command(group, "verify", "check such a file, without a ledger", "audit_commands.file")
+    for command in (to_file, verify):
+        command.add_argument("file")
 
 
 def _token(group: _Commands) -> None:
@@ -151,12 +214,13 @@ def _token(group: _Commands) -> None:
 
 def _ledger(group: _Commands) -> None:
     acknowledge = _command(
-        group,
-        "acknowledge",
-        "go on with a ledger that is behind its head file",
-        "ledger_acknowledge",
+        group, "acknowledge", "go on although the head file saw more", "audit_commands.acknowledge"
     )
     acknowledge.add_argument("--reason", required=True, help="kept in the journal")
+    grants = _command(
+        group, "grants", "print the rights of the role that serves", "audit_commands.grants"
+    )
+    grants.add_argument("role", help="an existing role, not the one that migrates")
 
 
 def _reason(command: argparse.ArgumentParser) -> None:

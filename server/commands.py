@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import timedelta
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from accountant.accounts import Account
-from accountant.errors import CapBelowSpent, LedgerError, NoAccount
-from accountant.ledger import Ledger
-from accountant.losses import delta_as_text, epsilon_as_text, floor_delta, floor_epsilon
-from accountant.transactions import ledger_engine
+from accountant.errors import CapBelowSpent, LedgerError
+from accountant.losses import delta_as_text, epsilon_as_text
 from analyzer.catalog import Catalog
 from migrations import migrate as bring_up_to_date
 from server.admission import admit_analyst, open_datasets
-from server.app import CannotStart, head_file_of, load_catalogs
+from server.app import CannotStart, load_catalogs
 from server.app import serve as serve_for_ever
-from server.identity import Identity
+from server.office import Office, Refused, in_the_office, print_table
 from server.policy import PolicyError, load_policy
 from server.policy_check import Severity, check
 from server.policy_draft import draft
@@ -40,12 +32,7 @@ from server.settings import (
     read_settings,
 )
 
-
-class _Refused(Exception):
-    """A command that makes sense and cannot be done; the text says why."""
-
-
-EXPECTED = (CannotStart, LedgerError, PolicyError, SettingsError, SQLAlchemyError, _Refused)
+EXPECTED = (CannotStart, LedgerError, PolicyError, SettingsError, SQLAlchemyError, Refused)
 """What may go wrong without epsql being wrong."""
 
 
@@ -70,7 +57,7 @@ def demo(options: Namespace) -> int:
     try:
         return main(once=options.once)
     except (EmbeddedFailed, TourFailed) as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
 
 
 def serve(_: Namespace) -> None:
@@ -110,50 +97,8 @@ def _catalogs(files: Iterable[str]) -> list[Catalog]:
     return named or load_catalogs(read_settings(PolicySettings))
 
 
-@dataclass(frozen=True, slots=True)
-class _Office:
-    """The ledger and the tokens, and who is asking for changes."""
-
-    ledger: Ledger
-    identity: Identity
-    by: str
-
-
-@asynccontextmanager
-async def _office() -> AsyncIterator[_Office]:
-    settings = read_settings(LedgerSettings)
-    engine = ledger_engine(settings.ledger_url.get_secret_value())
-    head = head_file_of(settings)
-    try:
-        yield _Office(Ledger(engine, head), Identity(engine, head), f"cli:{_login()}")
-    finally:
-        await engine.dispose()
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"  # in a container, a user may have a number only
-
-
-_Work = Callable[[_Office, Namespace], Coroutine[Any, Any, None]]
-
-
-def _in_the_office(work: _Work) -> Callable[[Namespace], None]:
-    @wraps(work)
-    def run(options: Namespace) -> None:
-        async def inside() -> None:
-            async with _office() as office:
-                await work(office, options)
-
-        asyncio.run(inside())
-
-    return run
-
-
-@_in_the_office
-async def analyst_add(office: _Office, options: Namespace) -> None:
+@in_the_office
+async def analyst_add(office: Office, options: Namespace) -> None:
     catalogs = load_catalogs(read_settings(PolicySettings))
     await open_datasets(office.ledger, catalogs, by=office.by)
     try:
@@ -161,14 +106,14 @@ async def analyst_add(office: _Office, options: Namespace) -> None:
             office.ledger, catalogs, options.name, by=office.by, reason=options.reason
         )
     except ValueError as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     print(f"{analyst.name} may ask about {', '.join(catalog.dataset for catalog in catalogs)}.")
     print(f"Next: epsql token new {analyst.name}")
 
 
-@_in_the_office
-async def analyst_list(office: _Office, _: Namespace) -> None:
-    _table(
+@in_the_office
+async def analyst_list(office: Office, _: Namespace) -> None:
+    print_table(
         ("name", "added", "disabled"),
         [
             (
@@ -181,80 +126,20 @@ async def analyst_list(office: _Office, _: Namespace) -> None:
     )
 
 
-@_in_the_office
-async def analyst_disable(office: _Office, options: Namespace) -> None:
+@in_the_office
+async def analyst_disable(office: Office, options: Namespace) -> None:
     await office.ledger.disable_analyst(options.name, by=office.by, reason=options.reason)
     print(f"{options.name} is shut out. What was spent stays spent.")
 
 
-@_in_the_office
-async def analyst_enable(office: _Office, options: Namespace) -> None:
+@in_the_office
+async def analyst_enable(office: Office, options: Namespace) -> None:
     await office.ledger.enable_analyst(options.name, by=office.by, reason=options.reason)
     print(f"{options.name} may ask again. What was spent stays spent.")
 
 
-@_in_the_office
-async def budget_show(office: _Office, options: Namespace) -> None:
-    accounts = await office.ledger.accounts(options.dataset)
-    if options.dataset is not None and not accounts:
-        raise _Refused(f"the ledger has no data set {options.dataset}")
-    await _show(office, accounts)
-
-
-@_in_the_office
-async def budget_set(office: _Office, options: Namespace) -> None:
-    if options.epsilon is None and options.delta is None:
-        raise _Refused("say what to set: --epsilon, --delta or both")
-    analyst = options.analyst and await office.ledger.find_analyst(options.analyst)
-    epsilon = None if options.epsilon is None else floor_epsilon(options.epsilon)
-    delta = None if options.delta is None else floor_delta(options.delta)
-    who = {"by": office.by, "reason": options.reason}
-    try:
-        if analyst:  # An account that is there is left as it is.
-            await office.ledger.open_account(
-                analyst.id, options.dataset, epsilon or 0, delta or 0, **who
-            )
-        accounts = await office.ledger.set_cap(
-            analyst.id if analyst else None,
-            options.dataset,
-            epsilon_cap=epsilon,
-            delta_cap=delta,
-            **who,
-        )
-    except NoAccount:
-        raise _Refused(f"the ledger has no data set {options.dataset}") from None
-    except ValueError as error:
-        raise _Refused(str(error)) from None
-    await _show(office, accounts)
-
-
-async def _show(office: _Office, accounts: Iterable[Account]) -> None:
-    names = {str(analyst.id): analyst.name for analyst in await office.ledger.list_analysts()}
-    _table(
-        ("data set", "unit", "account", "epsilon spent", "of", "delta spent", "of"),
-        [
-            (
-                account.key.dataset,
-                account.key.unit,
-                names.get(account.key.holder, account.key.holder) or "(all together)",
-                epsilon_as_text(account.spent.epsilon),
-                epsilon_as_text(account.cap.epsilon),
-                delta_as_text(account.spent.delta),
-                delta_as_text(account.cap.delta),
-            )
-            for account in accounts
-        ],
-    )
-
-
-@_in_the_office
-async def ledger_acknowledge(office: _Office, options: Namespace) -> None:
-    receipt = await office.ledger.acknowledge(by=office.by, reason=options.reason)
-    print(f"The ledger is taken as it is, by entry {receipt.number}.")
-
-
-@_in_the_office
-async def token_new(office: _Office, options: Namespace) -> None:
+@in_the_office
+async def token_new(office: Office, options: Namespace) -> None:
     try:
         token = await office.identity.new_token(
             options.name,
@@ -264,14 +149,14 @@ async def token_new(office: _Office, options: Namespace) -> None:
             reason=options.reason,
         )
     except (ValueError, OverflowError):
-        raise _Refused("--days is a number from 1 to some thousands") from None
+        raise Refused("--days is a number from 1 to some thousands") from None
     print(token)
     print("Keep it: it is not stored, and cannot be shown again.", file=sys.stderr)
 
 
-@_in_the_office
-async def token_list(office: _Office, options: Namespace) -> None:
-    _table(
+@in_the_office
+async def token_list(office: Office, options: Namespace) -> None:
+    print_table(
         ("key id", "kind", "name", "made", "expires", "revoked"),
         [
             (
@@ -288,15 +173,7 @@ async def token_list(office: _Office, options: Namespace) -> None:
     )
 
 
-@_in_the_office
-async def token_revoke(office: _Office, options: Namespace) -> None:
+@in_the_office
+async def token_revoke(office: Office, options: Namespace) -> None:
     await office.identity.revoke(options.key_id, by=office.by, reason=options.reason)
     print(f"{options.key_id} is good for nothing from now on.")
-
-
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
-    for row in (heads, *rows):
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,15 @@ def account_json(account: Account) -> dict[str, Any]:
         "spent": loss_json(account.spent),
         "remaining": budget_json(account.remaining),
     }
+
+
+def share_text(share: Fraction) -> str:
+    """A share to four places, rounded down: only what is used up has reached 1.
+
+    >>> share_text(Fraction(2, 3)), share_text(Fraction(1)), share_text(Fraction(0))
+    ('0.6666', '1', '0')
+    """
+    return f"{(Decimal(math.floor(share * 10_000)) / 10_000).normalize():f}"
 
 
 def quote_json(plan: PrivatePlan) -> dict[str, Any]:

@@ -325,7 +325,7 @@ def test_the_mistake_on_the_page_about_policies_is_said_like_that():
 
 def _commands(top: argparse.ArgumentParser, at: str = "epsql") -> Iterator[str]:
     groups = [a for a in top._actions if isinstance(a, argparse._SubParsersAction)]
-    if not groups:
+    if not groups or top.get_default("run"):
         yield at
         for action in top._actions:
             yield from (f"{at} {o}" for o in action.option_strings if o.startswith("--"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
+from accountant.ledger import Ledger
+from accountant.transactions import ledger_engine
 from migrations import migrate
 from server.cli import main
 from server.settings import Settings
@@ -129,3 +133,81 @@ def test_budgets_of_what_is_not_there(ledger, capsys):
     assert main(["budget", "set", "none", "--epsilon", "1"]) == 1
     assert main(["budget", "set", "none"]) == 1
     assert capsys.readouterr().err.count("epsql: ") == 3
+
+
+@pytest.fixture
+def clinic(ledger) -> str:
+    """A data set with an analyst, as a policy would have opened it."""
+
+    async def make() -> None:
+        engine = ledger_engine(ledger)
+        office = Ledger(engine)
+        await office.open_dataset("clinic", ["patients"], 10**13, 10**12)
+        ada = await office.add_analyst("ada")
+        await office.open_account(ada.id, "clinic", 10**12, 10**12)
+        await engine.dispose()
+
+    asyncio.run(make())
+    return "clinic"
+
+
+def test_every_verb_on_an_account(clinic, capsys):
+    def done(*words: str) -> str:
+        assert main(["budget", *words]) == 0, words
+        lines: list[str] = capsys.readouterr().out.splitlines()
+        return lines[-1]
+
+    ada = ("clinic", "--analyst", "ada")
+    assert re.search(r"ada +open +0 +0 +1\.5 ", done("grant", *ada, "--epsilon", "0.5"))
+    assert re.search(r"ada +open +0 +0 +2 ", done("raise", *ada, "--epsilon", "2"))
+    assert re.search(r"ada +open +0 +0 +1 ", done("lower", *ada, "--epsilon", "1"))
+    assert re.search(r"ada +frozen ", done("freeze", *ada, "--reason", "holiday"))
+    assert re.search(r"ada +open ", done("thaw", *ada))
+    assert done("window", "clinic", "day", "--analyst", "ada", "--epsilon", "0.1").endswith(
+        "0 of 0.1 a day"
+    )
+    assert not done("window", "clinic", "none", "--analyst", "ada").endswith("day")
+    assert re.search(
+        r"group team +open ", done("set", "clinic", "--group", "team", "--epsilon", "3")
+    )
+    assert re.search(r"ada +closed ", done("close", *ada))
+    assert re.search(r"\(everyone\) +frozen ", done("freeze", "clinic", "--unit", "patients"))
+    for words, says in (
+        (["thaw", *ada], "closed, which is for good"),
+        (["lower", "clinic", "--epsilon", "99"], "would not lower"),
+        (["freeze", "clinic", "--unit", "visits"], "no such account"),
+        (["window", "clinic", "day"], "--epsilon"),
+        (["grant", "clinic"], "--epsilon, --delta or both"),
+    ):
+        assert main(["budget", *words]) == 1, words
+        assert says in capsys.readouterr().err
+
+
+def test_groups_and_epochs(clinic, capsys):
+    assert main(["group", "join", "team", "ada"]) == 0
+    assert main(["group", "list"]) == 0
+    assert re.search(r"^team +ada$", capsys.readouterr().out, re.MULTILINE)
+    assert main(["group", "leave", "team", "ada"]) == 0
+    assert main(["group", "join", "Team", "ada"]) == 1
+    assert main(["dataset", "epoch", "clinic", "--reason", "new cohort"]) == 0
+    assert "epoch 2" in capsys.readouterr().out
+    assert main(["dataset", "epoch", "none"]) == 1
+
+
+def test_the_ledger_is_audited_exported_and_verified(clinic, ledger, capsys, tmp_path):
+    assert main(["audit"]) == 0
+    assert "Everything fits." in capsys.readouterr().out
+    file = str(tmp_path / "journal")
+    assert main(["audit", "export", file]) == 0
+    assert main(["audit", "export", file]) == 1
+    assert main(["audit", "verify", file]) == 0
+    assert main(["audit", "verify", __file__]) == 1
+    assert main(["ledger", "acknowledge", "--reason", "test"]) == 0
+    assert main(["audit", "verify", file]) == 0
+    with psycopg.connect(ledger) as connection:
+        connection.execute("UPDATE accounts SET epsilon_cap = 1")
+    capsys.readouterr()
+    assert main(["audit"]) == 1
+    assert "WRONG: the account of everyone on clinic" in capsys.readouterr().out
+    assert main(["ledger", "grants", "clerk"]) == 0
+    assert 'GRANT SELECT, INSERT ON entries TO "clerk";' in capsys.readouterr().out
