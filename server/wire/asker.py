@@ -104,12 +104,12 @@ def _lines(quote: dict[str, Any]) -> list[str]:
         f" error bar {draw['error_bar']} at 95 %"
         for draw in quote["draws"]
     ]
-    keys = quote["keys"]
-    if keys["threshold"] is not None:
-        lines.append(f"  Groups: shown from a noisy {keys['threshold']} people on")
     lines += [f"  Note: {notice}" for notice in quote["notices"]]
-    lines.append("  Statement:")
-    lines += [f"    {line}" for line in quote["statement"]["sql"].splitlines()]
-    if quote["statement"]["parameters"]:
-        lines.append(f"  Parameters: {json.dumps(quote['statement']['parameters'])}")
+    for block in quote["blocks"]:
+        if block["keys"]["threshold"] is not None:
+            lines.append(f"  Groups: shown from a noisy {block['keys']['threshold']} people on")
+        lines.append("  Statement:")
+        lines += [f"    {line}" for line in block["statement"]["sql"].splitlines()]
+        if block["statement"]["parameters"]:
+            lines.append(f"  Parameters: {json.dumps(block['statement']['parameters'])}")
     return lines
