@@ -14,7 +14,16 @@ from analyzer.bind_conditions import ConditionBinder
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_joins import join
 from analyzer.bind_subqueries import Fields, subquery
-from analyzer.catalog import Catalog, Column, PrivacyUnit, Scalar, Table, ValuesFrom, View
+from analyzer.catalog import (
+    VIEW_SCHEMA,
+    Catalog,
+    Column,
+    PrivacyUnit,
+    Scalar,
+    Table,
+    ValuesFrom,
+    View,
+)
 from analyzer.expressions import Expr, Facts, Ref
 from analyzer.functions.base import coerce
 from analyzer.parse import parse
@@ -153,17 +162,18 @@ class RelationBinder:
             )
         only(node, "this", "db", "alias")
         name, alias = name_of(node.this), node.args.get("alias")
+        schema = name_of(node.args["db"]) if node.args.get("db") else None
         relation: Relation
-        if node.args.get("db") is None and name in ctes:
+        if schema is None and name in ctes:
             cte, known = ctes[name]
             relation, fields = subquery(self, cte.this, known, position_of(cte))
             entry = self.renamed(Entry("", fields), cte.args["alias"])
             return relation, self.renamed(entry, alias)
-        if node.args.get("db") is None and name in self.catalog.views:
+        if schema in (None, VIEW_SCHEMA) and name in self.catalog.views:
             relation, fields = self._view(self.catalog.views[name], position_of(node))
             return relation, self.renamed(Entry(name, fields), alias)
         table = self.catalog.tables.get(name)
-        if table is None or (node.args.get("db") and name_of(node.args["db"]) != table.schema):
+        if table is None or schema not in (None, table.schema):
             raise self._unknown_table(name, position_of(node))
         self.spend(position_of(node))
         if table.protected:

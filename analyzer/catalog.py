@@ -78,6 +78,10 @@ class Table:
     description: str = ""
 
 
+VIEW_SCHEMA = "public"
+"""Where a view is, for those who write its schema: the policy gives it none."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A query that the data owner declared under a name. It reads declared tables only."""

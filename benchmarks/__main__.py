@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import analysis, bounding, road
+from benchmarks import analysis, bounding, road, shadow
 from server.demo_data import POLICY, prepare
 from server.embedded import EmbeddedPostgres
 from server.policy import load_policy
@@ -16,6 +16,7 @@ def main() -> None:
     with EmbeddedPostgres() as postgres:
         databases = prepare(postgres, lambda line: print(line, file=sys.stderr))
         _print("Analysis, processor time", analysis.run(catalog))
+        _print("The Postgres behind Postgres clients", shadow.run(catalog))
         _print(
             "Emitted SQL beside the raw query, processor time of the backend",
             bounding.run(catalog, postgres.url("nafld")),

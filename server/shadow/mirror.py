@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 
-from analyzer.catalog import Catalog, Column, Hop, Scalar, Table
+from analyzer.catalog import VIEW_SCHEMA, Catalog, Column, Hop, Scalar, Table
 from analyzer.statement_names import Place
 from analyzer.types import Type
 from server.declared import bound_text
@@ -27,14 +27,14 @@ def place_of(table: Table) -> Place:
 
 
 def view_places(catalog: Catalog) -> frozenset[Place]:
-    """Where the declared views are. The policy gives them no schema, so they are in the first."""
-    return frozenset(("public", name) for name in catalog.views)
+    """Where the declared views are."""
+    return frozenset((VIEW_SCHEMA, name) for name in catalog.views)
 
 
 def schemas(catalog: Catalog) -> tuple[str, ...]:
     """Every schema of the image, in the order in which names are looked up."""
-    others = {table.schema for table in catalog.tables.values()} - {"public"}
-    return ("public", *sorted(others))
+    others = {table.schema for table in catalog.tables.values()} - {VIEW_SCHEMA}
+    return (VIEW_SCHEMA, *sorted(others))
 
 
 def image(catalog: Catalog) -> Iterator[Statement]:
@@ -56,7 +56,7 @@ def image(catalog: Catalog) -> Iterator[Statement]:
         if path := _path(table, catalog):
             yield _foreign_key(table, path[0], catalog)
     for view in catalog.views.values():
-        name = sql.Identifier("public", view.name)
+        name = sql.Identifier(VIEW_SCHEMA, view.name)
         # Asked with the rights of who asks, so that the guards of its tables stand.
         yield sql.SQL("CREATE VIEW {} WITH (security_invoker = true) AS {}").format(
             name,

@@ -54,8 +54,15 @@ def test_a_view_joins_like_a_table_and_a_cte_hides_it():
     assert analyze(
         "WITH totals AS (SELECT id FROM patients) SELECT count(id) FROM totals", catalog
     ).draws
+
+
+def test_a_view_is_in_the_schema_public_for_tools_that_write_one():
+    catalog = parse_policy(POLICY + VIEWS)
+    named = analyze("SELECT count(total) FROM totals AS v", catalog)
+    sql = "WITH totals AS (SELECT id FROM patients) SELECT count(total) FROM public.totals AS v"
+    assert analyze(sql, catalog).blocks == named.blocks
     with pytest.raises(Refusal, match='no table "totals"'):
-        analyze("SELECT count(*) FROM public.totals", catalog)
+        analyze("SELECT count(*) FROM clinic.totals", catalog)
 
 
 def test_a_view_sees_no_cte_and_no_parameter_of_the_query():

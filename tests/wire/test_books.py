@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from server.wire import asks
+
 ASK = "SELECT count(*) FROM patients"
 LEFT = "SELECT epsilon_left FROM epsql.budget WHERE scope = 'analyst'"
 
@@ -65,6 +67,12 @@ def test_looking_costs_nothing(door, name, ada):
     ada.execute("TABLE epsql.budget")
     ada.execute("TABLE epsql.history")
     assert door.spent(name) == 0
+
+
+def test_every_setting_is_listed_with_its_meaning(ada):
+    rows = ada.execute("SELECT name, meaning FROM epsql.settings").fetchall()
+    assert {name for name, _ in rows} == {f"epsql.{name}" for name in asks.SETTINGS}
+    assert all(meaning for _, meaning in rows)
 
 
 def test_several_statements_in_one_text(ada):
