@@ -145,6 +145,7 @@ def _plan(
         draws |= {a: [first + i for i in draws_of(one, a)] for a in one.of}
         cells.append(cells_of(one, block, first, options))
         first += len(block.draws)
+    units = {unit for one in found for unit in one.units}
     last, used = query.stages[-1], aggregates_of(query.stages)
     noisy = [bool(u) and e.type.is_number for (_, e), u in zip(last.outputs, used, strict=True)]
     finish = finish_statement(query.stages, noisy, cells, values)
@@ -152,7 +153,7 @@ def _plan(
     return PrivatePlan(
         dataset=catalog.dataset,
         policy_version=catalog.version,
-        units=tuple(sorted({unit for one in found for unit in one.units})),
+        units=tuple(sorted(units or {unit.table for unit in catalog.units})),
         blocks=blocks,
         finish=finish,
         columns=tuple(_column(last, i, used[i], draws) for i in range(len(used))),

@@ -17,15 +17,14 @@ from analyzer.bind_clauses import (
     sort_keys,
 )
 from analyzer.bind_expressions import ExpressionBinder
-from analyzer.bind_groups import GroupBinder
+from analyzer.bind_groups import GroupBinder, key_ref
 from analyzer.bind_noisy import Ctes
 from analyzer.bind_outer import CLAUSES, OuterBinder
 from analyzer.bind_sets import grouping_sets
 from analyzer.catalog import Catalog, Scalar
-from analyzer.expressions import Constant, Expr, Facts, Ref
+from analyzer.expressions import Constant, Expr
 from analyzer.functions.base import coerce
 from analyzer.growth import check_growth
-from analyzer.ranges import limited
 from analyzer.refusals import PrivateKeys, RowsRefused, TooComplex, Unsupported, WrongGrouping
 from analyzer.relation import Aggregation, Query
 from analyzer.scope import Scope
@@ -33,8 +32,6 @@ from analyzer.stages import Rows, Stage, cells_of, expressions
 from analyzer.syntax import Tree, given, only, position_of
 from analyzer.types import Type
 
-MAX_BLOCKS = 16
-"""Aggregations of protected rows in one text; each has its share of the loss."""
 MAX_OPERATIONS = 20_000
 """Over all expressions of a query, with the columns of subqueries written out."""
 
@@ -73,12 +70,8 @@ class _QueryBinder(OuterBinder):
         before = self.relations.begin()
         source, scope, where, owned = self.relations.source(tree, ctes)
         if owned.owner is None:
-            raise Unsupported(
-                "This query reads only public tables.",
-                detail="Public tables are there to be joined with protected ones.",
-                hint="Join a protected table, and group by the public table's columns.",
-                position=position_of(tree.args["from_"]),
-            )
+            self.relations.unit = before
+            return self.over_public(tree, ctes, source, scope, where)
         items = items_of(tree)
         rows = ExpressionBinder(scope, self.parameters, "GROUP BY")
         nodes, sets = self._key_nodes(tree, items, scope)
@@ -91,16 +84,12 @@ class _QueryBinder(OuterBinder):
                 hint="Write it the same way each time.",
                 position=position_of(nodes[0]),
             )
-        block = len(self.aggregations)
-        if block == MAX_BLOCKS:
-            raise TooComplex(
-                f"The query aggregates protected tables more than {MAX_BLOCKS} times.",
-                position=position_of(tree),
-            )
         unit = self.relations.unit
         assert unit is not None, "the rows have an owner"
         around = self.catalog.around(unit)
-        self.aggregations.append(Aggregation(source, owned, where, keys, unit, around, sets))
+        block = self.begin(
+            Aggregation(source, owned, where, keys, unit, around, sets), position_of(tree)
+        )
         refs = [key_ref(block, i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
         calls = self.calls(self.relations.ctes_of(tree, ctes))
         groups = GroupBinder(rows, keys, refs, sets, calls, block)
@@ -164,13 +153,6 @@ class _QueryBinder(OuterBinder):
         )
 
 
-def key_ref(block: int, index: int, key: Expr, *, nullable: bool = False) -> Ref:
-    """A group key as a column of the block's noisy rows, where numbers are exact numerics."""
-    stored = Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
-    facts = Facts(stored, limited(key.facts.physical), key.facts.declared, per_unit=True)
-    return Ref(cells_of(block), f"k{index}", key.type, key.nullable or nullable, facts)
-
-
 def _key(rows: ExpressionBinder, node: exp.Expression) -> Expr:
     key = coerce(rows.bind(node), Type.TEXT)
     if isinstance(key, Constant):
@@ -203,6 +185,3 @@ def _rows_hint(tree: exp.Select, scope: Scope) -> str:
             if isinstance(ref.facts.domain, tuple) and ref.type is Type.TEXT:
                 return f"Ask for aggregates: SELECT {label}, count(*) FROM {name} GROUP BY {label}"
     return f"Ask for aggregates: SELECT count(*) FROM {name}"
-
-
-__all__ = ["bind", "key_ref"]

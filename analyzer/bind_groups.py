@@ -13,7 +13,7 @@ from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.expressions import Aggregate, Constant, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
-from analyzer.ranges import NOISY
+from analyzer.ranges import NOISY, limited
 from analyzer.refusals import BadArgument, NoMechanism, RowsRefused, WrongGrouping, WrongType
 from analyzer.scope import Subqueries
 from analyzer.stages import cells_of
@@ -246,6 +246,13 @@ class GroupBinder(ExpressionBinder):
             bits = sum(((one >> place) & 1) << i for i, place in enumerate(reversed(places)))
             branches += [build("=", [number, constant(one)]), constant(bits)]
         return build("case", [*branches, constant(0)])
+
+
+def key_ref(block: int, index: int, key: Expr, *, nullable: bool = False) -> Ref:
+    """A group key as a column of the block's noisy rows, where numbers are exact numerics."""
+    stored = Type.NUMERIC if key.facts.stored is Type.FLOAT8 else key.facts.stored
+    facts = Facts(stored, limited(key.facts.physical), key.facts.declared, per_unit=True)
+    return Ref(cells_of(block), f"k{index}", key.type, key.nullable or nullable, facts)
 
 
 def grouping_ref(block: int, keys: int) -> Ref:

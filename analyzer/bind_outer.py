@@ -18,7 +18,7 @@ from analyzer.bind_clauses import (
     sort_keys,
 )
 from analyzer.bind_expressions import ExpressionBinder
-from analyzer.bind_groups import GroupBinder
+from analyzer.bind_groups import GroupBinder, key_ref
 from analyzer.bind_noisy import Ctes, NoisyFinder, bare, expanded, subquery_of
 from analyzer.bind_relations import RelationBinder
 from analyzer.bind_stacked import stacked
@@ -35,16 +35,29 @@ from analyzer.refusals import (
     WrongGrouping,
     WrongType,
 )
-from analyzer.relation import Aggregation
+from analyzer.relation import Aggregation, Relation
 from analyzer.scope import Entry, Scope, name_of
-from analyzer.stages import KEYS, SCALARS, Groups, OneRow, Paired, Rows, Source, Stage
+from analyzer.stages import (
+    KEYS,
+    SCALARS,
+    Groups,
+    OneRow,
+    Paired,
+    Rows,
+    Source,
+    Stage,
+    cells_of,
+)
 from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
+from analyzer.units import PUBLIC
 
 CLAUSES = (
     "with_", "expressions", "from_", "joins", "where", "group", "having", "order", "limit",
     "offset", "distinct",
 )  # fmt: skip
+MAX_BLOCKS = 16
+"""Aggregations of protected rows, and lists of public ones, in one text."""
 MAX_READS = 16
 """The most noisy results that one query may read; joins multiply their rows."""
 _JOINS = {"": "JOIN", "LEFT": "LEFT JOIN", "RIGHT": "LEFT JOIN"}
@@ -160,15 +173,73 @@ class OuterBinder(ABC):
         block = self.aggregations[stage.source.block]
         return not block.keys and len(block.sets) == 1
 
+    def begin(self, aggregation: Aggregation, position: int | None) -> int:
+        """Adds a block; its number.
+
+        Raises:
+            TooComplex: there are too many.
+        """
+        if len(self.aggregations) == MAX_BLOCKS:
+            raise TooComplex(
+                f"The query reads tables in more than {MAX_BLOCKS} places.", position=position
+            )
+        self.aggregations.append(aggregation)
+        return len(self.aggregations) - 1
+
     # One SELECT over noisy rows.
 
     def _outer(self, tree: exp.Select, ctes: Ctes) -> Stage:
         known = self.relations.ctes_of(tree, ctes)
-        source, scope = self._source(tree, known)
+        return self._stage(tree, known, *self._source(tree, known), tree.args.get("where"))
+
+    def over_public(
+        self, tree: exp.Select, ctes: Ctes, source: Relation, scope: Scope, where: Expr | None
+    ) -> Stage:
+        """The stage of a SELECT over public rows only, which are computed with as if noisy."""
+        only(tree, *CLAUSES)
+        cut = count_of(tree.args.get("limit"), "LIMIT")
+        if cut is not None:
+            cut += count_of(tree.args.get("offset"), "OFFSET") or 0
+        shaped = any(tree.args.get(name) for name in ("group", "having", "order", "distinct"))
+        if shaped or any(aggregates(i) or i.find(exp.Window) for i in tree.expressions):
+            cut = None
+        rows, inner = self._listed(source, where, scope, cut, position_of(tree))
+        return self._stage(tree, self.relations.ctes_of(tree, ctes), rows, inner, None)
+
+    def _listed(
+        self,
+        source: Relation,
+        where: Expr | None,
+        scope: Scope,
+        limit: int | None,
+        position: int | None,
+    ) -> tuple[Rows, Scope]:
+        """Public rows as a block of their own, with the scope that names its columns."""
+        columns = list(dict.fromkeys(ref for e in scope.entries for _, ref in e.fields))
+        block = self.begin(
+            Aggregation(source, PUBLIC, where, tuple(columns), None, limit=limit), position
+        )
+        refs = {ref: key_ref(block, i, ref) for i, ref in enumerate(columns)}
+        entries = tuple(
+            Entry(e.name, tuple((label, refs[ref]) for label, ref in e.fields), e.schema)
+            for e in scope.entries
+        )
+        merged = {name: refs[ref] for name, ref in scope.merged.items()}
+        return Rows(cells_of(block), None, block), Scope(entries, merged, scope.parts)
+
+    def _stage(
+        self,
+        tree: exp.Select,
+        known: Ctes,
+        source: Source,
+        scope: Scope,
+        clause: exp.Expression | None,
+    ) -> Stage:
+        """A SELECT over the rows of ``source``; ``clause`` is its WHERE, as far as it is left."""
         calls = self.calls(known)
         rows = _NoisyRows(scope, self.parameters, "WHERE", calls)
         with calls.no_windows("WHERE"):
-            where = condition(tree.args.get("where"), rows, "WHERE")
+            where = condition(clause, rows, "WHERE")
         items = expanded(items_of(tree), scope)
         binder, groups = self._groups(tree, items, rows, calls)
         outputs = tuple(
@@ -238,14 +309,24 @@ class OuterBinder(ABC):
     def _item(self, node: exp.Expression, ctes: Ctes) -> tuple[Source, Entry]:
         found = subquery_of(node, ctes)
         if found is None or not self._noisy.is_noisy(*found):
+            return self._public_item(node, ctes)
+        rows, fields = self.read(*found, position_of(node))
+        return rows, self._named(node, ctes, Entry("", fields))
+
+    def _public_item(self, node: exp.Expression, ctes: Ctes) -> tuple[Source, Entry]:
+        """A table beside noisy results, which has to be public."""
+        before = self.relations.begin()
+        relation, entry = self.relations.item(node, ctes)
+        protected, self.relations.unit = self.relations.unit is not None, before
+        if protected:
             raise UnboundedInfluence(
-                "Tables cannot be joined with noisy results.",
+                "Protected tables cannot be joined with noisy results.",
                 detail="Rows of tables would meet the answer, outside of any noise.",
                 hint="Join the tables inside the subquery that aggregates.",
                 position=position_of(node),
             )
-        rows, fields = self.read(*found, position_of(node))
-        return rows, self._named(node, ctes, Entry("", fields))
+        rows, scope = self._listed(relation, None, Scope((entry,)), None, position_of(node))
+        return rows, scope.entries[0]
 
     def _named(self, node: exp.Expression, ctes: Ctes, entry: Entry) -> Entry:
         alias = node.args.get("alias")

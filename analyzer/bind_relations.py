@@ -93,10 +93,10 @@ class RelationBinder:
                 "A query without FROM asks nothing of the data.", position=position_of(tree)
             )
         only(from_, "this")
-        relation, entry = self._item(from_.this, ctes)
+        relation, entry = self.item(from_.this, ctes)
         scope = Scope((entry,), subqueries=ConditionBinder(self, ctes))
         for node in tree.args.get("joins") or []:
-            item = self._item(node.this, ctes)
+            item = self.item(node.this, ctes)
             relation, scope = join(relation, scope, node, item, self._on)
         scope = replace(scope, outer=outer, correlated=correlated)
         where = self._where(tree, scope)
@@ -140,7 +140,8 @@ class RelationBinder:
             known[name_of(cte.args["alias"].this)] = (cte, dict(known))
         return known
 
-    def _item(self, node: exp.Expression, ctes: Ctes) -> tuple[Relation, Entry]:
+    def item(self, node: exp.Expression, ctes: Ctes) -> tuple[Relation, Entry]:
+        """An item of FROM: a table, a view or a subquery, with its columns."""
         if isinstance(node, exp.Table):
             return self._table(node, ctes)
         if isinstance(node, exp.Subquery):

@@ -9,6 +9,7 @@ from analyzer.canonical import order
 from analyzer.catalog import Catalog
 from analyzer.describe import describe
 from analyzer.emit import exact_statement
+from analyzer.emit_listed import MAX_LISTED
 from analyzer.emit_members import factor, members
 from analyzer.expressions import Aggregate, Expr
 from analyzer.finish_variants import Cells
@@ -80,6 +81,10 @@ def measured(
     Raises:
         BadArgument: an argument has no bounds, or they leave nothing to measure.
     """
+    if aggregation.unit is None:
+        keys = Keys(aggregation.keys, public=True, possible=1)
+        alone = Bounds(one_row=True, max_rows=1, max_groups=1, one_group=True, some_groups=False)
+        return Measured(aggregation, keys, alone, {}, (), None)
     printer = Printer(dict(catalog.tables))
     keys = _sorted(keys_of(aggregation, catalog), printer)
     bounds = bounds_of(aggregation, keys, catalog, options)
@@ -143,6 +148,9 @@ def block_of(
     key_types = tuple(_key_type(key) for key in one.keys.expressions)
     if len(one.keys.sets) > 1:
         key_types = (*key_types, Type.INT4)
+    listed = one.aggregation.unit is None
+    if listed:
+        key_types = (*key_types, Type.INT8)  # the number of the row
     return Block(
         exact=exact,
         parts=parts,
@@ -153,6 +161,7 @@ def block_of(
         threshold=threshold,
         members=members(one.aggregation.around),
         quantiles=tuple(_quantiles(one)),
+        most_rows=MAX_LISTED if listed else None,
     )
 
 

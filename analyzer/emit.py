@@ -14,6 +14,7 @@ from analyzer.emit_bounds import (
     select,
 )
 from analyzer.emit_keys import canonical, choices, held
+from analyzer.emit_listed import listed_rows
 from analyzer.emit_members import counted_members
 from analyzer.expressions import Expr
 from analyzer.keys import Keys
@@ -39,6 +40,8 @@ def exact_statement(
     a histogram) and then keys and cells, the cells filled up with zeros.
     """
     printer = Printer(tables)
+    if aggregation.unit is None:
+        return listed_rows(printer, aggregation)
     first = _first_cells(measures)
     regular = [m for m in measures if not isinstance(m, Histogram | Distinct)]
     others = [(i, m) for i, m in enumerate(measures) if isinstance(m, Histogram | Distinct)]
@@ -166,7 +169,7 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
         public = [held(printer, key, f"h.k{i}") for i, key in enumerate(keys.expressions)]
         text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(public)}"
     names = [f"k{i}" for i in range(len(keys.expressions))]
-    if aggregation.around is not None:
+    if aggregation.unit is not None and aggregation.around is not None:
         columns = ["owner", *names, *(f"v{i}" for i in range(len(arguments)))]
         text = counted_members(printer, text, columns, aggregation.unit, aggregation.around)
     if len(keys.sets) > 1:

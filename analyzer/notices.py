@@ -29,6 +29,9 @@ def _of_block(block: Measured, threshold: int | None) -> Iterator[str]:
     if any(isinstance(one, People) for one in measures) and bounds.some_groups:
         yield f"Each person counts in at most {bounds.max_groups} groups."
     unit, around = block.aggregation.unit, block.aggregation.around
+    if unit is None:
+        yield "Rows of public tables are exact."
+        return
     if around is not None:
         yield (
             f"Of each row of {around.table}, at most {members(around)} of {unit.table} count; both"

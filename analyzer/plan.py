@@ -125,6 +125,8 @@ class Block:
     members: int
     """What one privacy unit adds to a group's number of people at most."""
     quantiles: tuple[Quantile, ...]
+    most_rows: int | None = None
+    """For a list of public rows, how many there may be; None where protected rows are measured."""
 
     @property
     def cells(self) -> int:
@@ -140,7 +142,8 @@ class PrivatePlan:
     policy_version: str
     units: tuple[str, ...]
     """The privacy units whose rows the answer is made of, sorted: each is charged the loss. A unit
-    is called by the name of its table."""
+    is called by the name of its table. Where all rows are public there is no loss, and all units
+    are named: whose account the question is noted in says nothing."""
     blocks: tuple[Block, ...]
     """The aggregations of the query. All their draws are calibrated together."""
     finish: Statement

@@ -106,6 +106,9 @@ Relation = Scan | Derived | Grouped | Union | Join
 class Aggregation:
     """One aggregation over protected rows, resolved and typed; it becomes a block of the plan.
 
+    Without a unit, it is a list of public rows: their columns are the keys, and nothing is added
+    up.
+
     Stages read its group keys as columns ``k0, k1, ...`` of its noisy groups, and its aggregates
     are the :class:`~analyzer.expressions.Aggregate` nodes that carry its number.
     """
@@ -114,12 +117,14 @@ class Aggregation:
     owned: Ownership
     where: Expr | None
     keys: tuple[Expr, ...]
-    unit: PrivacyUnit
-    """Whose the rows are."""
+    unit: PrivacyUnit | None
+    """Whose the rows are; None where they are public."""
     around: PrivacyUnit | None = None
     """The unit that those units lie within, whose rows they are as well."""
     sets: tuple[int, ...] = (0,)
     """Grouping sets by their GROUPING numbers, the last key in the lowest bit; (0,) is plain."""
+    limit: int | None = None
+    """How many public rows are enough, whichever they are."""
 
 
 @dataclass(frozen=True, slots=True)

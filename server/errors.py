@@ -15,7 +15,7 @@ from typing import Any
 from accountant import errors as ledger
 from accountant.losses import delta_as_text, epsilon_as_text
 from analyzer import classify, refusals, session_settings
-from server import gateway, identity
+from server import gateway, identity, releases
 
 
 class RequestRefused(Exception):
@@ -128,6 +128,7 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
         refusals.BadArgument: Rule("bad_argument", "22023", 400),
         refusals.BadPattern: Rule("bad_pattern", "22025", 400),
         refusals.TooComplex: Rule("too_complex", "54001", 400),
+        releases.TooManyPublicRows: Rule("too_many_public_rows", "54000", 400),
         refusals.NoMechanism: Rule("no_mechanism", "ZP002", 400),
         refusals.UnboundedInfluence: Rule("unbounded_influence", "ZP003", 400),
         refusals.PrivateKeys: Rule("private_keys", "ZP004", 400),

@@ -303,7 +303,9 @@ class Gateway:
             if station not in _BEFORE_DATA:
                 await self._wait_to_fail(began, gone=not isinstance(error, Exception))
             await self._give_up(held, plan, station, error)
-            if isinstance(error, Exception) and station not in _BEFORE_DATA:
+            # A refusal this late is about public rows only, and may say so.
+            refused = station in _BEFORE_DATA or isinstance(error, Refusal)
+            if isinstance(error, Exception) and not refused:
                 raise FailedAfterDebit from None
             raise
         return Reply(held.id, body, replayed=False)

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from analyzer.plan import Block, Draw, OutputColumn, PrivatePlan
+from analyzer.refusals import Refusal
 from analyzer.types import Type
 from mechanisms.calibration import NoiseKind
 from mechanisms.noise import add_noise
@@ -48,6 +49,18 @@ class Answer:
         }
 
 
+class TooManyPublicRows(Refusal):
+    """Public tables are longer than a query may read. It says nothing of protected rows."""
+
+    code = "54000"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"The query reads more than {most} rows of public tables.",
+            hint="Filter them in the query, or join them with protected rows before aggregating.",
+        )
+
+
 class TooManyGroups(Exception):
     """More groups are to be shown than an answer may have. A function of noisy values."""
 
@@ -63,6 +76,7 @@ class Publisher:
 
     def __init__(self, plan: PrivatePlan, *, most: int = MAX_GROUPS) -> None:
         """``most``: groups of all blocks together that an answer may show."""
+        self._plan = plan
         self._blocks = [_Block(block) for block in plan.blocks]
         self._most = most
 
@@ -72,8 +86,12 @@ class Publisher:
         Raises:
             NoiseFailed: the sampler failed; its text holds no value.
             TooManyGroups: what is shown of the rows so far is too much.
+            TooManyPublicRows: the block lists public rows, and there are too many.
         """
-        self._blocks[block].take(rows)
+        found, most = self._blocks[block], self._plan.blocks[block].most_rows
+        found.take(rows)
+        if most is not None and len(found.groups) > most:
+            raise TooManyPublicRows(most)
         if sum(len(one.groups) for one in self._blocks) > self._most:
             raise TooManyGroups
 

@@ -436,6 +436,18 @@ SEVERAL_BLOCKS = (
     ),
 )
 
+PUBLIC_ROWS = (
+    "SELECT * FROM cities",
+    "SELECT region, count(*), min(name) FROM cities WHERE name <> 'Oslo' GROUP BY region",
+    "SELECT DISTINCT region FROM cities ORDER BY region",
+    "SELECT a.name, b.name FROM cities a JOIN cities b USING (region) WHERE a.name < b.name",
+    (
+        "SELECT n.city, n.people, c.region FROM (SELECT city, count(*) AS people FROM patients"
+        " GROUP BY city) n JOIN cities c ON c.name = n.city"
+    ),
+    "SELECT region, 0 AS n FROM cities UNION ALL SELECT sex, count(*) FROM patients GROUP BY sex",
+)
+
 ALL = (
     *TOTALS,
     *JOINS,
@@ -448,4 +460,5 @@ ALL = (
     *SETS,
     *COMPUTED_KEYS,
     *SEVERAL_BLOCKS,
+    *PUBLIC_ROWS,
 )
