@@ -102,9 +102,10 @@ def _complaints(
     if None in outcome.values and not expression.nullable:
         found.append(("is NULL", "though not nullable"))
     for value in {v for v in outcome.values if v is not None}:
-        if _outside(value, outcome.stored, facts.physical):
+        # To the last digit: what is above zero by ever so little is divided by without a word.
+        if _outside(value, outcome.stored, facts.physical, Fraction(0)):
             found.append(("leaves its physical range", f"{value[:40]} {facts.physical}"))
-        if declared and _outside(value, outcome.stored, facts.declared):
+        if declared and _outside(value, outcome.stored, facts.declared, _SLACK):
             found.append(("leaves its declared range", f"{value[:40]} {facts.declared}"))
         if declared and facts.on_grid and facts.tick and _number(value) % facts.tick:
             found.append(("is off its grid", f"{value[:40]} {facts.tick}"))
@@ -117,10 +118,10 @@ _TIMES = (Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ)
 _SLACK = Fraction(1, 10**12)
 
 
-def _outside(value: str, stored: Type, interval: Interval) -> bool:
+def _outside(value: str, stored: Type, interval: Interval, slack: Fraction) -> bool:
     """Numbers by value, dates and times in days, texts by their length."""
     if stored.is_number:
-        return outside(value, stored, interval, _SLACK)
+        return outside(value, stored, interval, slack)
     if stored is Type.TEXT:
         return beyond(Fraction(len(value)), interval)
     if stored not in _TIMES:
@@ -216,6 +217,33 @@ def test_what_was_found_once(edge, written):
     expression = _bound(written)
     (outcome,) = run(edge, [expression])
     assert not _complaints(expression, outcome, declared=False)
+
+
+def _tight(chance: random.Random, depth: int) -> str:
+    """A number whose range is narrow, and mostly not of few decimals."""
+    if depth == 0:
+        low, high = sorted(
+            chance.sample(("0.0000001", "0.3", "1", "1.1", "3", "7.0"), 2), key=float
+        )
+        column = chance.choice(("i1", "l1", "n", "n1", "m", "f1", "EXTRACT(second FROM s1)"))
+        return f"greatest(least({column}, {high}), {low})"
+    a, b = (_tight(chance, depth - 1) for _ in range(2))
+    operation = chance.choice(("/", "/", "*", "+", "-", "power", "sqrt", "ln", "-(x)"))
+    if operation == "power":
+        return f"power({a}, {chance.choice((2, 3))})"
+    if operation in ("sqrt", "ln"):
+        return f"{operation}({a})"
+    return f"(- {a})" if operation == "-(x)" else f"({a} {operation} {b})"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranges_hold_to_the_last_digit(edge, seed):
+    chance = random.Random(seed)
+    for _ in range(100):
+        written = _tight(chance, chance.choice((1, 2, 3)))
+        expression = _bound(written)
+        (outcome,) = run(edge, [expression])
+        assert not _complaints(expression, outcome, declared=False), written
 
 
 @pytest.mark.parametrize(
