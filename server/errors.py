@@ -64,6 +64,10 @@ class UnknownParameter(RequestRefused):
     """A text has a parameter where it cannot have any."""
 
 
+class NoTransaction(RequestRefused):
+    """A cursor is declared where no transaction is open: it would end with its own statement."""
+
+
 class NotReady(RequestRefused):
     """A part of the server is not reachable."""
 
@@ -263,6 +267,7 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
         MethodNotAllowed: Rule("method_not_allowed", "0A000", 405),
         MessageRefused: Rule("protocol_violation", "08P01", 400),
         UnknownParameter: Rule("unknown_parameter", "42P02", 400),
+        NoTransaction: Rule("no_transaction", "25P01", 400),
         NotReady: Rule("not_ready", "57P03", 503),
         RequestRefused: Rule("invalid_request", "22023", 400),
         # Whatever else: a bug, or a database that is away, outside of a query.

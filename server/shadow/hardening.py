@@ -18,7 +18,7 @@ _FUNCTIONS = (
     # Large objects fill the disk.
     "lo_.*|loread|lowrite",
     # Words from one analyst to another, and ways to hold or stop each other.
-    "pg_(try_)?advisory_.*|pg_notify|pg_export_snapshot|pg_logical_emit_message",
+    "pg_(try_)?advisory_(?!unlock_all).*|pg_notify|pg_export_snapshot|pg_logical_emit_message",
     "pg_cancel_backend|pg_terminate_backend|pg_sleep.*",
     # They run SQL that is given as text, which nobody has looked at.
     "(query|cursor|table|schema|database)_to_xml.*|ts_stat|ts_rewrite",

@@ -108,8 +108,8 @@ def _lines(quote: dict[str, Any]) -> list[str]:
     for block in quote["blocks"]:
         if block["keys"]["threshold"] is not None:
             lines.append(f"  Groups: shown from a noisy {block['keys']['threshold']} people on")
-        lines.append("  Statement:")
-        lines += [f"    {line}" for line in block["statement"]["sql"].splitlines()]
-        if block["statement"]["parameters"]:
-            lines.append(f"  Parameters: {json.dumps(block['statement']['parameters'])}")
+        statement = block["statement"]
+        lines += ["  Statement:", *(f"    {line}" for line in statement["sql"].splitlines())]
+        if statement["parameters"]:
+            lines.append(f"  Parameters: {json.dumps(statement['parameters'])}")
     return lines

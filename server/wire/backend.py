@@ -37,12 +37,11 @@ class ShadowRefused(Exception):
         super().__init__("the shadow refused")
         self.fields = dict(fields)
 
-    def moved(self, characters: int) -> Message:
-        """The ErrorResponse, its position counted from so many characters earlier."""
-        fields = dict(self.fields)
-        if b"P" in fields:
-            fields[b"P"] = str(int(fields[b"P"]) + characters).encode()
-        return messages.report(b"E", fields)
+    def moved(self, characters: int) -> dict[bytes, bytes]:
+        """The fields, their position counted from so many characters earlier."""
+        if b"P" not in self.fields:
+            return self.fields
+        return self.fields | {b"P": str(int(self.fields[b"P"]) + characters).encode()}
 
 
 @dataclass(slots=True)
@@ -103,6 +102,8 @@ class Backend:
         """Whether messages of the extended protocol were sent after the last Sync."""
         self.skipping = False
         """Whether what is sent next is skipped by the shadow; certain once settled."""
+        self.executed = False
+        """Whether the client executed something since the last Sync."""
         self.status = b"I"
         """Of the transaction, as the last ReadyForQuery had it: I, T or E."""
 
@@ -116,10 +117,12 @@ class Backend:
         if self.skipping and not owed.is_sync:
             return
         if owed.is_sync:
-            self.codec = "utf-8"
-        """Python's name of the client's encoding: all text of this session is in it."""
-        self.skipping = False
+            self.skipping = False
         self.begun = b"Z" not in owed.ends
+        if not self.begun:
+            self.executed = False
+        elif message.kind == b"E" and owed.keep is None:
+            self.executed = True
         self._pending.append(owed)
         self._settled.clear()
         self._stream.write(message.frame)
@@ -223,7 +226,7 @@ class Backend:
             head.keep.append(message)
         else:
             offset = 0 if head is None else head.offset
-            self._out += ShadowRefused(fields).moved(offset).frame
+            self._out += messages.report(b"E", ShadowRefused(fields).moved(offset)).frame
         if head is None or b"Z" in head.ends:
             return  # Its ReadyForQuery still comes.
         while self._pending and not self._pending[0].is_sync:

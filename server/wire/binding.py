@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from analyzer.catalog import Scalar
 from server.errors import MessageRefused
 from server.wire import answers, asks, messages
-from server.wire.backend import Backend, values
+from server.wire.backend import Backend, ShadowRefused, values
 from server.wire.messages import Bind, Execute, Field, Message, Named, Parse
 from server.wire.own import Act, Own
 
@@ -81,7 +81,10 @@ class Binder:
 
     async def inner(self, own: Own, types: Sequence[int]) -> Described:
         """The query inside of a statement."""
-        return await self.text(Parse(_OURS, self._encoded(own.query), tuple(types)))
+        try:
+            return await self.text(Parse(_OURS, self._encoded(own.query), tuple(types)))
+        except ShadowRefused as error:
+            raise ShadowRefused(error.moved(own.inner.start)) from None
 
     async def portal(self, name: bytes) -> None:
         """Fails where the client's portal is not there."""
@@ -89,7 +92,7 @@ class Binder:
 
     async def parameters(self, bind: Bind, described: Described) -> tuple[Scalar | None, ...]:
         """The values of a Bind. Afterwards the portal that it names is there, and done with."""
-        _fits(bind, described)
+        _all_given(bind, described)
         parse = Parse(_OURS, answers.decoded(described.types), described.types)
         answer = await self._backend.ask(
             *_anew(parse),
@@ -97,8 +100,13 @@ class Binder:
             Execute(bind.portal).message,
             _DROP,
         )
+        _formats_fit(bind, described)
         (row,) = values(answer[3])
         return answers.scalars(row, described.types, self._backend.codec)
+
+    async def block(self) -> None:
+        """What comes now and before the next Sync is a transaction block, to whatever needs one."""
+        await self._run(b"SELECT")
 
     async def search_path(self) -> tuple[str, ...]:
         """The schemas in which names are looked up."""
@@ -182,15 +190,21 @@ def _described(answer: Sequence[Message]) -> Described:
     return Described(messages.read_parameter_description(types.body), fields)
 
 
-def _fits(bind: Bind, described: Described) -> None:
-    """As Postgres itself checks it, and in its words."""
+def _all_given(bind: Bind, described: Described) -> None:
+    """As Postgres itself checks it before it looks at a value, and in its words."""
     given, wanted = len(bind.values), len(described.types)
-    formats, columns = len(bind.result_formats), len(described.fields or ())
     if given != wanted:
         raise MessageRefused(
             f"bind message supplies {given} parameters, but prepared statement"
             f' "{bind.statement.decode(errors="replace")}" requires {wanted}'
         )
+
+
+def _formats_fit(bind: Bind, described: Described) -> None:
+    """As Postgres itself checks it when all else is well, and in its words."""
+    if described.fields is None:
+        return
+    formats, columns = len(bind.result_formats), len(described.fields)
     if formats > 1 and formats != columns:
         raise MessageRefused(
             f"bind message has {formats} result formats but query has {columns} columns"

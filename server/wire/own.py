@@ -28,6 +28,7 @@ _ACTS = {
     Kind.COPY: Act.COPY,
     Kind.EXPLAIN: Act.EXPLAIN,
 }
+_HOLD = re.compile(r"\bWITH\s+HOLD\b", re.IGNORECASE)
 _SIGNAL = re.compile(
     r"""SELECT\s+(?:pg_catalog\.)?pg_(cancel|terminate)_backend\s*\(
         \s*(?: '?(?P<pid>\d{1,9})'?\s*\)
@@ -57,6 +58,11 @@ class Own:
     options: tuple[tuple[str, str | None], ...] = ()
     pid: int = 0
     ends: bool = False
+
+    @property
+    def needs_transaction(self) -> bool:
+        """Whether Postgres refuses it outside of a transaction block."""
+        return self.act is Act.CURSOR and not _HOLD.search(self.text[: self.inner.start])
 
     @property
     def query(self) -> str:

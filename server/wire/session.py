@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from analyzer.catalog import Scalar
 from analyzer.classify import Kind, Names, Piece, classify
 from analyzer.refusals import Refusal, Unsupported
-from server.errors import ErrorBody, body_of
+from server.errors import ErrorBody, NoTransaction, body_of
 from server.gateway import FailedAfterDebit
 from server.wire import asks, messages, simple
 from server.wire.asker import NO_ROWS, Answered
@@ -26,6 +26,8 @@ from server.wire.binding import Binder, Portal, Surroundings, formatted
 from server.wire.messages import BIND_COMPLETE, NO_DATA, Message, ProtocolViolation
 from server.wire.own import Act, Own, own
 from server.wire.stream import Gone, Stream
+
+T = TypeVar("T")
 
 _RENAMING = (b"DEALLOCATE", b"DISCARD", b"PREPARE")
 """Commands after which a name may stand for another statement, as their tags begin."""
@@ -157,7 +159,7 @@ class Session:
         if isinstance(error, ENDS):
             raise error
         if isinstance(error, ShadowRefused):
-            self.client.write(error.moved(offset).frame)
+            self.client.write(messages.report(b"E", error.moved(offset)).frame)
             return
         self._desk.broke(error)
         await self.backend.fail()
@@ -179,6 +181,8 @@ class Session:
             Exception: see :meth:`refuse`.
         """
         one, fields = portal.own, portal.described.fields
+        if one.needs_transaction and self.backend.status == b"I" and not self.backend.executed:
+            raise NoTransaction("DECLARE CURSOR can only be used in transaction blocks")
         around = await self.binder.surroundings()
         if one.act in {Act.CURSOR, Act.COPY}:
             fields = (await self.binder.inner(one, portal.described.types)).fields
@@ -338,17 +342,27 @@ class Session:
         text = sql.decode(self.backend.codec, "surrogateescape")
         changed = self._search_path_changed or not self._hears_of_search_path
         if changed and await self._is_next() and self.backend.status != b"E":
-            begun = self.backend.begun
-            self._search_path = await self.binder.search_path()
+            self._search_path = await self._aside(self.binder.search_path())
             self._search_path_changed = False
-            if not begun:  # Else the client's own Sync will end the transaction of our question.
-                self.backend.sync(show=b"")
         return text, classify(text, self._names, self._search_path)
+
+    async def _aside(self, question: Awaitable[T]) -> T:
+        """What the shadow answers to a question of ours that stands before what the client sends.
+
+        It is not in one transaction with it, unless the client had begun one: then its own Sync
+        will end it.
+        """
+        begun = self.backend.begun
+        answer = await question
+        if not begun:
+            self.backend.sync(show=b"")
+        return answer
 
     async def _statement(self, name: bytes) -> Own | None:
         """What of ours a name stands for. SQL can give it to another statement meanwhile."""
         if self._renamed and name in self._statements:
-            theirs = await self.binder.statements()
+            # The unnamed statement is not listed, and SQL cannot touch it.
+            theirs = await self._aside(self.binder.statements()) | {b""}
             self._statements = {n: one for n, one in self._statements.items() if n in theirs}
             self._renamed = False
         return self._statements.get(name)

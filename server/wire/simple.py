@@ -30,14 +30,18 @@ async def run(session: Session, text: str, pieces: Sequence[Piece]) -> None:
         Gone, ProtocolViolation, SessionEnds: as for ``Session.run``.
     """
     backend = session.backend
-    for piece in pieces:
-        if piece.kind is Kind.NOTHING:
-            continue
+    statements = [piece for piece in pieces if piece.kind is not Kind.NOTHING]
+    # Several statements are a transaction block, and to that end as good as one that is open.
+    backend.executed = len(statements) > 1
+    if len(statements) > 1 and backend.status != b"E":
+        await session.binder.block()
+    for piece in statements:
         try:
             await _piece(session, text, piece)
         except Exception as error:  # noqa: BLE001 - the client hears of every error
             await session.refuse(error, piece.span.start)
         if backend.skipping:
+            backend.sync(show=b"")
             break
     for what in (b"S", b"P"):
         backend.send(Named(b"C", what, b"").message, Owed(b"3", show=b""))
