@@ -31,6 +31,8 @@ class Function:
 
 _RANK = {Type.INT4: 0, Type.INT8: 1, Type.NUMERIC: 2, Type.FLOAT8: 3}
 _MOST = Decimal(10) ** 30
+_ZONED_DATE = re.compile(r"(\d{4}-\d\d-\d\d) [+-]\d\d(?::?\d\d)?")
+"""As pgjdbc writes a date into a text; to PostgreSQL a date has no zone, and this says nothing."""
 _NUMBER = re.compile(
     r"\s*[+-]?([0-9]{1,100}\.?[0-9]{0,100}|\.[0-9]{1,100})([eE][+-]?[0-9]{1,3})?\s*"
 )
@@ -126,7 +128,8 @@ def read_value(text: str, to: Type) -> Scalar:
             case Type.NUMERIC | Type.FLOAT8:
                 return Decimal(text)
             case Type.DATE:
-                return date.fromisoformat(text)
+                zoned = _ZONED_DATE.fullmatch(text)
+                return date.fromisoformat(zoned[1] if zoned else text)
             case _:
                 return datetime.fromisoformat(text)
     except (ValueError, KeyError, InvalidOperation, OverflowError):
