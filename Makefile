@@ -1,17 +1,20 @@
 # What a person does with a clone of epsql. Needs make, and a Python of 3.11 or newer with pip.
-# Everything goes into .venv and .demo in this directory; `make clean` removes both.
+# Everything goes into .venv, .clients and .demo in this directory; `make clean` removes them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Drivers and client programs that tests drive, kept apart: epsql itself needs none of them.
+CLIENTS := .clients
+CLIENTS_READY := $(CLIENTS)/.ready
 # The pip that is there fills the environment: Debian's Python has venv, but not what pip comes from.
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check
 ONCE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench serve lock clean
+.PHONY: help demo test test-all clients lint bench serve lock clean
 
 help: ## List the targets.
 	@echo "make targets:"
@@ -27,6 +30,8 @@ test: $(READY) ## Run the tests, without the slow ones.
 test-all: $(READY) ## Run every test, the slow ones too.
 	@$(BIN)/python -m pytest $(ARGS)
 
+clients: $(CLIENTS_READY) ## Install the drivers and client programs of tests/clients; without them those tests are skipped.
+
 lint: $(READY) ## Check style, format, types and the walls between the rooms.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -39,15 +44,18 @@ bench: $(READY) ## Measure speed and error against plain SQL; takes some minutes
 serve: $(READY) ## Serve with the settings of the environment (EPSQL_...); see docs.
 	@$(BIN)/epsql serve $(ARGS)
 
-lock: $(READY) ## Write requirements.lock anew from pyproject.toml (asks the package registry).
+lock: $(READY) ## Write requirements.lock anew from pyproject.toml, and that of tests/clients (asks the package registry).
 	@$(INSTALL) --quiet pip pip-tools
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--extra demo --extra dev --output-file requirements.lock pyproject.toml
-	@echo "requirements.lock is new; read the difference, then run make test-all."
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file tests/clients/requirements.lock tests/clients/requirements.in
+	@echo "the locks are new; read the difference, then run make clients test-all."
 
 clean: ## Remove .venv, .demo and everything that tools leave behind.
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) $(CLIENTS) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp stands for "these exact packages are installed"; a new lock or project file asks again.
@@ -64,3 +72,14 @@ $(READY): requirements.lock pyproject.toml
 	@$(INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "$(VENV) is ready."
+
+$(CLIENTS_READY): tests/clients/requirements.lock tests/clients/package.json | $(READY)
+	@[ -x $(CLIENTS)/bin/python ] || $(PYTHON) -m venv --without-pip $(CLIENTS)
+	@$(PYTHON) -m pip --python $(CLIENTS)/bin/python install --disable-pip-version-check --quiet \
+		--require-hashes -r tests/clients/requirements.lock
+	@cp tests/clients/package.json $(CLIENTS)/
+	@if command -v npm > /dev/null; then \
+		npm install --prefix $(CLIENTS) --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error; \
+	else echo "There is no npm here: the tests of Node's drivers will be skipped."; fi
+	@touch $(CLIENTS_READY)
+	@echo "$(CLIENTS) is ready."
