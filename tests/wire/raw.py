@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import pq
+import psycopg
 
 from server.wire import messages
 from server.wire.messages import Message
@@ -78,12 +78,9 @@ class Raw:
 
 
 def logged_in(where: dict[str, Any]) -> Raw:
-    """A session that libpq has opened, from then on in our hands. Not encrypted."""
-    words = {key: str(value) for key, value in where.items()} | {"sslmode": "disable"}
-    line = " ".join(f"{key}='{value}'" for key, value in words.items())
-    connection = pq.PGconn.connect(line.encode())
-    assert connection.status == pq.ConnStatus.OK, connection.error_message
-    own = socket.socket(fileno=os.dup(connection.socket))
+    """A session that psycopg has opened, from then on in our hands. Not encrypted."""
+    connection = psycopg.connect(**where, sslmode="disable", autocommit=True)
+    own = socket.socket(fileno=os.dup(connection.fileno()))
     own.settimeout(20)
     return Raw(own, connection)
 
