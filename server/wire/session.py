@@ -215,16 +215,19 @@ class Session:
 
     async def _parse(self, message: Message) -> None:
         parse = messages.read_parse(message.body)
-        text, pieces = await self._pieces(parse.sql)
-        piece = (
-            pieces[0] if len(pieces) == 1 else None
-        )  # Several: the shadow says that it is wrong.
+        try:
+            text, pieces = await self._pieces(parse.sql)
+        except ShadowRefused as error:
+            await self.refuse(error)
+            return
+        # Several: the shadow says that it is wrong.
+        piece = pieces[0] if len(pieces) == 1 else None
         ours = None if piece is None else own(text, piece)
         if piece is not None and piece.books:
             self._books.add(parse.name)
-        if piece is not None and (error := self.refusal(piece)):
+        if piece is not None and (refusal := self.refusal(piece)):
             if await self._is_next():
-                await self.refuse(error)
+                await self.refuse(refusal)
         elif ours is None:
             await self._desk.look(books=False)
             self.backend.relay(message, lambda _: self._forget(parse.name))
@@ -309,7 +312,12 @@ class Session:
         self.backend.flush()
 
     async def _query(self, message: Message) -> None:
-        text, pieces = await self._pieces(messages.read_query(message.body))
+        try:
+            text, pieces = await self._pieces(messages.read_query(message.body))
+        except ShadowRefused as error:
+            await self.refuse(error)
+            self._end_of_query()
+            return
         await self._desk.look(books=any(piece.books for piece in pieces))
         plain = {Kind.NOTHING, Kind.SHADOW}
         if all(p.kind in plain and not self.refusal(p) and own(text, p) is None for p in pieces):
@@ -327,7 +335,11 @@ class Session:
             await self.refuse(
                 Unsupported("Function calls by message are not supported.", hint="Use SELECT.")
             )
-            self.backend.send(messages.SYNC, Owed(b"Z", done=self.ready, is_sync=True))
+            self._end_of_query()
+
+    def _end_of_query(self) -> None:
+        """The shadow says that it is ready, as after a simple query."""
+        self.backend.send(messages.SYNC, Owed(b"Z", done=self.ready, is_sync=True))
 
     def _has_own(self) -> bool:
         return bool(self._statements or self._portals)

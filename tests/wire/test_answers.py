@@ -466,3 +466,18 @@ def test_json_of_the_reply_is_not_reparsed(door, name, ada):
 
     kept = json.loads(json.dumps(door.run(stored())))
     assert [[r[0], r[1], float(r[2])] for r in rows] == [[k[0], k[1], k[2]] for k in kept]
+
+
+def test_tables_look_readable_to_tools(ada):
+    """Metabase, Power BI and others list only what seems to be readable."""
+    declared = {"patients", "visits", "items", "cities"}
+    for sql in (
+        (
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND has_table_privilege(oid, 'select') AND has_any_column_privilege(oid, 'select')"
+        ),
+        "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'",
+        "SELECT DISTINCT table_name::text FROM information_schema.columns",
+        "SELECT tablename::text FROM pg_tables",
+    ):
+        assert declared <= {row[0] for row in ada.execute(sql.encode())}
