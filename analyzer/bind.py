@@ -54,8 +54,7 @@ def bind(tree: Tree, catalog: Catalog, parameters: Sequence[Scalar | None] = ())
             f"The query makes more than {MAX_OPERATIONS} operations for a row.",
             hint="Columns of subqueries count each time they are used: use fewer of them.",
         )
-    check_growth(query)
-    return query
+    return check_growth(query)
 
 
 def _expressions(query: Query) -> list[Expr]:

@@ -9,6 +9,7 @@ one, unless the join finds at most one row of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.refusals import TooComplex
@@ -20,16 +21,25 @@ MAX_GROWTH = 2
 """Two relations of many rows a person may meet, as visits and visits of one person do."""
 
 
-def check_growth(query: Query) -> None:
-    """Refuse a query whose joins multiply rows too often.
+MAX_MULTIPLIED = 4_000
+"""Where relations multiply, a person with more rows than that in one of them is left out of it.
+
+A function of the person's own rows, as all that is bounded; 16 million pairs take about a second.
+"""
+
+
+def check_growth(query: Query) -> Query:
+    """The query, with the aggregations marked in which a person's rows multiply each other.
 
     Raises:
         TooComplex: more than ``MAX_GROWTH`` relations multiply each other.
     """
-    measured = aggregates_in(query.stages)
+    measured, found = aggregates_in(query.stages), []
     for block, one in enumerate(query.aggregations):
         own = [aggregate for aggregate in measured if aggregate.block == block]
-        _checked(_filtered(one.source, one.where, [*one.keys, *own]))
+        growth = _checked(_filtered(one.source, one.where, [*one.keys, *own]))
+        found.append(replace(one, multiplies=growth > 1))
+    return replace(query, aggregations=tuple(found))
 
 
 def _checked(growth: int) -> int:

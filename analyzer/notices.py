@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from analyzer.blocks import Measured
 from analyzer.describe import describe
 from analyzer.emit_members import members
+from analyzer.growth import MAX_MULTIPLIED
 from analyzer.measures import Axis, Histogram, People, Shares, axes, decimal
 from analyzer.plan import QueryOptions
 
@@ -36,6 +37,11 @@ def _of_block(block: Measured, threshold: int | None) -> Iterator[str]:
         yield (
             f"Of each row of {around.table}, at most {members(around)} of {unit.table} count; both"
             " are protected."
+        )
+    if block.aggregation.multiplies and not bounds.one_row:
+        yield (
+            f"Where rows are joined with each other, a person with more than {MAX_MULTIPLIED} in"
+            " one table is left out of it."
         )
     if len(keys.sets) > 1:
         yield f"The answer holds {len(keys.sets)} groupings, which share the loss."

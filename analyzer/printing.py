@@ -20,6 +20,7 @@ from analyzer.own_aggregates import render as render_own
 from analyzer.plan import Parameter, Statement
 from analyzer.relation import Derived, Grouped, Join, Relation, Scan, Union
 from analyzer.types import Type
+from analyzer.units import rows_per_unit
 
 
 def quoted(name: str) -> str:
@@ -29,8 +30,16 @@ def quoted(name: str) -> str:
 class Printer:
     """Prints expressions and relations as texts with marks, which :meth:`statement` numbers."""
 
-    def __init__(self, catalog_tables: dict[str, Table], first_parameter: int = 1) -> None:
+    def __init__(
+        self,
+        catalog_tables: dict[str, Table],
+        first_parameter: int = 1,
+        *,
+        most_rows: int | None = None,
+    ) -> None:
+        """``most_rows``: units with more rows than that in a table are left out of it."""
         self.tables = catalog_tables
+        self._most_rows = most_rows
         self._first = first_parameter
         self._marks: dict[str, Parameter] = {}
 
@@ -129,9 +138,20 @@ class Printer:
 
     def _scan(self, scan: Scan) -> str:
         """A table; where the owner is further down the path, joined along it."""
-        table = scan.table
+        table, rows = scan.table, self._rows_of(scan.table)
+        if self._most_rows is None or scan.owner is None or rows_per_unit(table) == 1:
+            return f"{rows} AS {alias_mark(scan.alias)}"
+        owner = quoted(scan.owner.name)
+        few = f"SELECT w.{owner} FROM {rows} AS w GROUP BY w.{owner}"
+        few += f" HAVING (count(*) <= {self._most_rows})"
+        names = [*table.columns, *([scan.owner.name] if len(table.path) > 1 else [])]
+        columns = ", ".join(f"s.{quoted(name)}" for name in names)
+        text = f"SELECT {columns} FROM {rows} AS s WHERE (s.{owner} IN ({few}))"
+        return f"({text}) AS {alias_mark(scan.alias)}"
+
+    def _rows_of(self, table: Table) -> str:
         if len(table.path) < 2:
-            return f"{relation_name(table)} AS {alias_mark(scan.alias)}"
+            return relation_name(table)
         columns = [f"p0.{quoted(name)}" for name in table.columns]
         source, at = f"{relation_name(table)} AS p0", "p0"
         for step, hop in enumerate(table.path[:-1], start=1):
@@ -139,7 +159,7 @@ class Printer:
             on = self.leads(f"{at}.{quoted(hop.column)}", f"p{step}", hop.table, hop.key)
             source, at = f"({source} JOIN {parent} AS p{step} ON {on})", f"p{step}"
         columns.append(f"{at}.{quoted(table.path[-1].column)} AS owner")
-        return f"(SELECT {', '.join(columns)} FROM {source}) AS {alias_mark(scan.alias)}"
+        return f"(SELECT {', '.join(columns)} FROM {source})"
 
 
 def relation_name(table: Table) -> str:

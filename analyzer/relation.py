@@ -123,6 +123,8 @@ class Aggregation:
     """The unit that those units lie within, whose rows they are as well."""
     sets: tuple[int, ...] = (0,)
     """Grouping sets by their GROUPING numbers, the last key in the lowest bit; (0,) is plain."""
+    multiplies: bool = False
+    """Whether a person's rows multiply each other in a join."""
     limit: int | None = None
     """How many public rows are enough, whichever they are."""
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import pytest
 
+from analyzer import emit
 from analyzer.analyze import analyze
 from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan, QueryOptions
@@ -30,6 +31,24 @@ def test_the_same_holds_where_bounds_are_tight(sql: str, wild_places: list[Place
     options = QueryOptions(max_rows_contributed=3, max_groups_contributed=2)
     plan = analyze(sql, data.catalog(), options=options)
     found = [text for source, people in wild_places[2:3] for text in replay(plan, source, people)]
+    assert not found
+
+
+MULTIPLYING = [
+    sql
+    for sql in questions.ALL
+    if analyze(sql, data.catalog()).blocks[0].exact.sql.count("HAVING (count(*) <= 4000)")
+]
+
+
+@pytest.mark.parametrize("sql", MULTIPLYING)
+def test_the_same_holds_where_people_of_many_rows_are_left_out(
+    sql: str, wild_places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emit, "MAX_MULTIPLIED", 3)
+    plan = analyze(sql, data.catalog())
+    assert "HAVING (count(*) <= 3)" in plan.blocks[0].exact.sql
+    found = [text for source, people in wild_places[:2] for text in replay(plan, source, people)]
     assert not found
 
 
