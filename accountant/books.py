@@ -175,6 +175,12 @@ def charged_keys(reserved: dict[str, Any]) -> list[AccountKey]:
     return [AccountKey(reserved["dataset"], *key) for key in reserved["charged"]]
 
 
+def own_charge(reserved: dict[str, Any]) -> Loss:
+    """What the record of a ``reserve`` charged the analyst's own account."""
+    own = any(scope == "analyst" for _, scope, _ in reserved["charged"])
+    return loss_of(reserved["loss"]) if own else ZERO
+
+
 def _reserve(books: Books, request: Request, id_: str) -> Reservation | Replay:
     groups = books.groups.get(request.analyst_id)
     if groups is None:
@@ -207,13 +213,12 @@ def _reserve(books: Books, request: Request, id_: str) -> Reservation | Replay:
     books.tracks[id_] = track
     if request.request_id is not None:
         books.requests[_request_key(record)] = track
-    own = any(account.key.scope == "analyst" for account in owing)
     return Reservation(
         UUID(id_),
         Balances(tuple(books.accounts[account.key] for account in accounts)),
         stored.cells if stored else None,
         True,
-        loss if own else ZERO,
+        own_charge(record),
         receipt,
     )
 
@@ -241,7 +246,7 @@ def _again(books: Books, request: Request, track: Track) -> Replay:
     if track.state == "answered":
         assert track.answer is not None
         release = UUID(reserved["release"])
-        return Replay(release, json.loads(track.answer), loss_of(reserved["loss"]))
+        return Replay(release, json.loads(track.answer), own_charge(reserved))
     if track.state != "failed" and reserved["worker"] in books.alive:
         raise RequestInProgress
     raise RequestFailed

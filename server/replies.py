@@ -14,7 +14,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from accountant.accounts import Account, Balances
-from accountant.filters import Budget
+from accountant.filters import Budget, Shares, shares, spent_epsilon
+from accountant.filters import more_like as more_that_fit
 from accountant.ledger import Reservation
 from accountant.losses import Loss, delta_as_text, epsilon_as_text
 from accountant.records import Receipt
@@ -91,12 +92,44 @@ def remaining_json(balances: Balances) -> dict[str, Any]:
 
 
 def account_json(account: Account) -> dict[str, Any]:
-    """Cap, spent and remaining of one account."""
+    """One account: its cap, what is spent, the share of the cap that is used, and what is left."""
+    window = account.window
     return {
+        "unit": account.key.unit,
+        "state": account.state,
         "cap": budget_json(account.cap),
         "spent": loss_json(account.spent),
+        "spent_epsilon": epsilon_as_text(spent_epsilon(account.spent, account.cap)),
+        "used": used_json(shares(account.spent, account.cap)),
         "remaining": budget_json(account.remaining),
+        "window": None
+        if window is None
+        else {
+            "kind": window.kind,
+            "cap": budget_json(window.cap),
+            "spent": loss_json(window.spent),
+            "used": used_json(shares(window.spent, window.cap)),
+        },
     }
+
+
+def used_json(used: Shares) -> dict[str, str]:
+    """The shares of a ceiling that are used; it is used up at 1 under both filters."""
+    return {
+        "share": share_text(used.least),
+        "basic": share_text(used.basic),
+        "zcdp": share_text(used.zcdp),
+    }
+
+
+def more_like(last: Loss, balances: Balances) -> int:
+    """How many more releases of the same charge fit in every account, and in this window."""
+    counts = []
+    for account in balances.accounts:
+        counts.append(more_that_fit(last, account.spent, account.cap))
+        if account.window is not None:
+            counts.append(more_that_fit(last, account.window.spent, account.window.cap))
+    return min(counts)
 
 
 def share_text(share: Fraction) -> str:

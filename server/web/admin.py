@@ -20,6 +20,7 @@ from server.errors import NotFound, RequestRefused
 from server.replies import account_json
 from server.web.authentication import Admin, security
 from server.web.bodies import Body, Delta, Epsilon, Text, read
+from server.web.budgets import ACCOUNT
 from server.web.reference import accepts, answers
 from server.web.services import Services, Services_
 
@@ -29,12 +30,7 @@ Reason = Annotated[Text, Field(max_length=500, description="Kept in the journal.
 AnalystName = Annotated[Text, Field(description="a to z, then up to 62 of a-z 0-9 _ . -")]
 
 _ANALYST = {"name": "ada", "created_at": "2026-01-05T09:00:00+00:00", "disabled_at": None}
-_ACCOUNT = {
-    "analyst": "ada",
-    "cap": {"epsilon": "10", "delta": "1e-6"},
-    "spent": {"epsilon": "0.5", "delta": "0", "rho": "0.125"},
-    "remaining": {"epsilon": "9.5", "delta": "1e-6"},
-}
+_ACCOUNT = {"analyst": "ada", "group": None, **ACCOUNT}
 
 
 class NewAnalyst(Body):
@@ -109,7 +105,7 @@ async def new_token(request: Request, services: Services_, admin: Admin) -> JSON
     summary="Every account of a data set",
     responses=answers(
         {"dataset": "clinic", "accounts": [{**_ACCOUNT, "analyst": None}, _ACCOUNT]},
-        "The shared account first, with a null analyst.",
+        "The shared account first, with neither analyst nor group.",
     ),
 )
 async def budgets(services: Services_, _: Admin, dataset: str) -> JSONResponse:
@@ -211,4 +207,5 @@ def _analyst(analyst: Analyst) -> dict[str, Any]:
 
 
 def _account(account: Account, analyst: str | None) -> dict[str, Any]:
-    return {"analyst": analyst, **account_json(account)}
+    group = account.key.holder if account.key.scope == "group" else None
+    return {"analyst": analyst, "group": group, **account_json(account)}

@@ -23,7 +23,7 @@ from server.errors import (
 )
 from server.observations import Broke, Name, Observer, Replied
 from server.settings import version
-from server.web import admin, budgets, datasets, health, queries, reference
+from server.web import admin, budgets, datasets, health, queries, reference, stewardship
 from server.web.bodies import refusal_of
 from server.web.services import Services
 
@@ -44,7 +44,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for room in (queries, budgets, datasets, admin, health, reference):
+    for room in (queries, budgets, datasets, admin, stewardship, health, reference):
         app.include_router(room.router)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)

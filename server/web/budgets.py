@@ -8,9 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from accountant.ledger import Release
+from accountant.history import Release
+from accountant.losses import ZERO
 from server.errors import NotFound
-from server.replies import account_json, loss_json
+from server.replies import account_json, loss_json, more_like, receipt_json
 from server.web.authentication import AnalystId, security
 from server.web.reference import answers
 from server.web.services import Services_
@@ -21,11 +22,17 @@ DatasetName = Annotated[
     str | None, Query(description="May be left out where there is only one.", max_length=200)
 ]
 
-_ACCOUNT = {
+ACCOUNT = {
+    "unit": "patients",
+    "state": "open",
     "cap": {"epsilon": "10", "delta": "1e-6"},
     "spent": {"epsilon": "0.5", "delta": "0", "rho": "0.125"},
-    "remaining": {"epsilon": "9.5", "delta": "1e-6"},
+    "spent_epsilon": "0.5",
+    "used": {"share": "0.05", "basic": "0.05", "zcdp": "0.0845"},
+    "remaining": {"epsilon": "9.5", "delta": "2.5e-7"},
+    "window": None,
 }
+"""An example."""
 _RELEASE = {
     "release_id": "7c0f3a52-6e0a-4a8e-9a43-0e2f1d6c9b11",
     "dataset": "clinic",
@@ -35,16 +42,28 @@ _RELEASE = {
     "state": "answered",
     "reserved_at": "2026-01-05T09:00:00+00:00",
     "finished_at": "2026-01-05T09:00:01+00:00",
+    "receipt": {"entry": 14, "hash": "5f0c7d3a..."},
 }
+_RECENT = 50
+"""Among how many releases the last one that was charged is looked for."""
 
 
 @router.get(
     "/budget",
     summary="What is left",
     responses=answers(
-        {"dataset": "clinic", "analyst": _ACCOUNT, "shared": _ACCOUNT},
-        "Your own account, and the one that all analysts of the data set share. A query must fit"
-        " under both.",
+        {
+            "dataset": "clinic",
+            "analyst": ACCOUNT,
+            "shared": ACCOUNT,
+            "groups": [],
+            "last": {"release_id": _RELEASE["release_id"], "loss": _RELEASE["loss"]},
+            "more_like_last": 19,
+            "days": [{"day": "2026-01-05", "releases": 1, "loss": _RELEASE["loss"]}],
+        },
+        "Your own account, the one that all analysts of the data set share, and those of your"
+        " groups. A query must fit under all of them. Of several privacy units it is the one with"
+        " the least left.",
     ),
 )
 async def budget(
@@ -53,11 +72,29 @@ async def budget(
     """Balances are known without the data, so looking is free."""
     name = services.gateway.dataset(dataset).catalog.dataset
     balances = await services.ledger.balances(analyst, name)
+    recent = await services.ledger.releases(analyst, name, _RECENT)
+    last = next((release for release in recent if release.charge != ZERO), None)
+    days = await services.ledger.days(analyst, name, balances.analyst.key.unit)
     return JSONResponse(
         {
             "dataset": name,
             "analyst": account_json(balances.analyst),
             "shared": account_json(balances.dataset),
+            "groups": [
+                {"group": account.key.holder, **account_json(account)}
+                for account in balances.accounts
+                if account.key.scope == "group"
+            ],
+            "last": last and {"release_id": str(last.id), "loss": loss_json(last.charge)},
+            "more_like_last": last and more_like(last.charge, balances),
+            "days": [
+                {
+                    "day": day.day.isoformat(),
+                    "releases": day.releases,
+                    "loss": loss_json(day.loss),
+                }
+                for day in days
+            ],
         }
     )
 
@@ -115,4 +152,5 @@ def _release(release: Release) -> dict[str, Any]:
         "state": release.state,
         "reserved_at": release.reserved_at.isoformat(),
         "finished_at": release.finished_at and release.finished_at.isoformat(),
+        "receipt": receipt_json(release.receipt),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from uuid import uuid4
 
 from server.observations import Replied
@@ -10,21 +11,93 @@ from tests.server.fakes import CANARY
 
 
 async def test_the_budget_is_the_ledgers(front):
-    await front.query()
+    asked = (await front.query()).json()
     reply = await front.client.get("/v1/budget", headers=front.headers())
-    assert reply.json() == {
+    body = reply.json()
+    common = {
+        "unit": "patients",
+        "state": "open",
+        "spent": {"epsilon": "0.1", "delta": "0", "rho": "0.005"},
+        "spent_epsilon": "0.1",
+        "window": None,
+    }
+    (day,) = body.pop("days")
+    assert body == {
         "dataset": "clinic",
-        "analyst": {
+        "analyst": common
+        | {
             "cap": {"epsilon": "1", "delta": "0"},
-            "spent": {"epsilon": "0.1", "delta": "0", "rho": "0.005"},
+            "used": {"share": "0.1", "basic": "0.1", "zcdp": "1"},
             "remaining": {"epsilon": "0.9", "delta": "0"},
         },
-        "shared": {
+        "shared": common
+        | {
             "cap": {"epsilon": "5", "delta": "0"},
-            "spent": {"epsilon": "0.1", "delta": "0", "rho": "0.005"},
+            "used": {"share": "0.02", "basic": "0.02", "zcdp": "1"},
             "remaining": {"epsilon": "4.9", "delta": "0"},
         },
+        "groups": [],
+        "last": {"release_id": asked["release_id"], "loss": common["spent"]},
+        "more_like_last": 9,
     }
+    assert (day["releases"], day["loss"]) == (1, common["spent"])
+
+
+async def test_a_budget_that_nothing_was_asked_of(front):
+    body = (await front.client.get("/v1/budget", headers=front.headers())).json()
+    assert (body["last"], body["more_like_last"], body["days"]) == (None, None, [])
+
+
+async def test_a_window_and_a_group_are_in_the_budget(front):
+    admin, path = front.headers("admin"), "/v1/admin/budgets/clinic"
+
+    async def decide(**body: Any) -> Any:
+        return await front.client.post(path, json=body, headers=admin)
+
+    made = await front.client.put("/v1/admin/groups/team/ada", json={}, headers=admin)
+    assert made.json() == {"groups": {"team": ["ada"]}}
+    team = await decide(verb="set", group="team", epsilon="0.5")
+    assert [a["holder"] for a in team.json()["accounts"]] == ["team"]
+    paced = await decide(verb="window", analyst="ada", window="week", epsilon="0.2")
+    assert paced.json()["accounts"][0]["window"]["kind"] == "week"
+    await front.query()
+    body = (await front.client.get("/v1/budget", headers=front.headers())).json()
+    assert [(g["group"], g["remaining"]["epsilon"]) for g in body["groups"]] == [("team", "0.4")]
+    assert body["analyst"]["remaining"]["epsilon"] == "0.1"
+    assert body["more_like_last"] == 1
+    await front.query(sql="SELECT 2")
+    refused = (await front.query(sql="SELECT 3")).json()
+    assert (refused["code"], "week" in refused["message"]) == ("budget_exceeded", True)
+    gone = await front.client.delete("/v1/admin/groups/team/ada", headers=admin)
+    assert gone.json() == {"groups": {}}
+
+
+async def test_an_administrator_decides_and_hears_what_cannot_be(front):
+    admin, path = front.headers("admin"), "/v1/admin/budgets/clinic"
+
+    async def code(**body: Any) -> tuple[int, Any]:
+        reply = await front.client.post(path, json=body, headers=admin)
+        return (reply.status_code, reply.json().get("code"))
+
+    assert await code(verb="freeze", reason="look into it") == (200, None)
+    assert (await front.query()).json()["code"] == "account_shut"
+    assert await code(verb="thaw") == (200, None)
+    assert await code(verb="grant", analyst="ada", epsilon="1") == (200, None)
+    assert await code(verb="lower", analyst="ada", epsilon="9") == (409, "wrong_way")
+    assert await code(verb="close", analyst="bob") == (200, None)
+    assert await code(verb="thaw", analyst="bob") == (409, "account_closed")
+    assert await code(verb="freeze", group="none") == (404, "not_found")
+    assert await code(verb="freeze", analyst="none") == (404, "unknown_analyst")
+    for body in (
+        {"verb": "refund"},
+        {"verb": "grant"},
+        {"verb": "window", "window": "day"},
+        {"verb": "freeze", "analyst": "ada", "group": "team"},
+        {"verb": "set", "group": "Team", "epsilon": "1"},
+    ):
+        assert await code(**body) == (400, "invalid_request"), body
+    epoch = await front.client.post("/v1/admin/datasets/clinic/epoch", json={}, headers=admin)
+    assert epoch.json() == {"dataset": "clinic", "epoch": 2}
 
 
 async def test_releases_come_in_pages_newest_first(front):
