@@ -290,15 +290,30 @@ class RelationBinder:
         return UnknownTable(f'There is no table "{name}".', hint=hint, position=position)
 
 
-def view_columns(view: View, catalog: Catalog) -> list[str]:
-    """The names of a view's columns.
+def view_columns(view: View, catalog: Catalog) -> tuple[PrivacyUnit | None, tuple[Column, ...]]:
+    """Whose the rows of a view are (None: public), and its columns with what follows of them.
 
     Raises:
         Refusal: the view cannot be read, or its rows would not have one owner; the position is one
             in the view's SQL.
     """
-    _, fields = RelationBinder(replace(catalog, views={}), ()).view(view)
-    return [name for name, _ in fields]
+    binder = RelationBinder(replace(catalog, views={}), ())
+    _, fields = binder.view(view)
+    return binder.unit, tuple(_derived(name, ref) for name, ref in fields)
+
+
+def _derived(name: str, ref: Ref) -> Column:
+    """A computed column as it could have been declared."""
+    domain, bounds = ref.facts.domain, ref.facts.declared
+    return Column(
+        name,
+        ref.type,
+        ref.nullable,
+        lower=bounds.lower if bounds.magnitude is not None else None,
+        upper=bounds.upper if bounds.magnitude is not None else None,
+        values=domain if isinstance(domain, tuple) else None,
+        values_from=domain if isinstance(domain, ValuesFrom) else None,
+    )
 
 
 # The catalog's columns are the same for every query.

@@ -27,7 +27,7 @@ def view_mistakes(
             yield first, ".".join(path[:2]), "is a table's name already; choose another"
             continue
         try:
-            names = view_columns(view, catalog)
+            names = [column.name for column in view_columns(view, catalog)[1]]
         except Refusal as refusal:
             said = f"{refusal.message} {refusal.hint}".strip()
             yield first + _lines_down(view.sql, refusal, text, first), ".".join(path), said

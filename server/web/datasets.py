@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from analyzer.asks import Ask
-from analyzer.catalog import Catalog, Column, Most, PrivacyUnit, Table
+from analyzer.bind_relations import view_columns
+from analyzer.catalog import Catalog, Column, Most, PrivacyUnit, Table, View
 from server.declared import bound_text
 from server.replies import number_text
 from server.web.authentication import Anybody, security
@@ -40,6 +41,7 @@ async def datasets(services: Services_, _: Anybody) -> JSONResponse:
             "privacy_units": [{"table": "patients", "key": "id", "within": None}],
             "default_loss": {"epsilon": "0.1", "delta": "0"},
             "tables": [{"name": "patients", "protected": True, "columns": ["..."]}],
+            "views": [{"name": "adults", "protected": True, "columns": ["..."]}],
         },
         "Columns with type, clamping bounds and public values; contribution bounds; losses.",
     ),
@@ -68,6 +70,7 @@ def dataset_json(catalog: Catalog) -> dict[str, Any]:
         "max_loss": _parts(catalog.most),
         "policy_version": catalog.version,
         "tables": [_table(table) for table in catalog.tables.values()],
+        "views": [_view(view, catalog) for view in catalog.views.values()],
     }
 
 
@@ -98,6 +101,17 @@ def _table(table: Table) -> dict[str, Any]:
         "max_rows_contributed": table.max_rows_contributed,
         "max_groups_contributed": table.max_groups_contributed,
         "columns": [_column(column) for column in table.columns.values()],
+    }
+
+
+def _view(view: View, catalog: Catalog) -> dict[str, Any]:
+    """A view, with the bounds and values that follow from those of its tables."""
+    unit, columns = view_columns(view, catalog)
+    return {
+        "name": view.name,
+        "description": view.description,
+        "protected": unit is not None,
+        "columns": [_column(column) for column in columns],
     }
 
 

@@ -43,6 +43,7 @@ from server.observations import (
     Voided,
 )
 from server.observations import FailedAfterDebit as FailureSeen
+from server.releases import TooManyPublicRows
 from server.ticks import Tick
 from tests.server.fakes import (
     ANALYST,
@@ -154,6 +155,13 @@ async def test_a_failure_after_the_debit_stays_charged_and_says_nothing(world, s
     assert [type(seen) for seen in world.seen] == [FailureSeen]
     assert world.seen[0].station is Station(station)
     assert CANARY not in repr(world.seen)
+
+
+async def test_a_refusal_over_public_rows_is_told_though_it_comes_late(world):
+    world.road.at["publish"] = broken(TooManyPublicRows(7))
+    with pytest.raises(TooManyPublicRows, match="more than 7 rows"):
+        await world.gateway.query(ANALYST, QUESTION)
+    assert world.state == "failed"
 
 
 async def test_a_failure_of_the_database_is_named_to_the_operator_by_its_sqlstate(world):

@@ -7,6 +7,7 @@ import pytest
 from analyzer.analyze import analyze
 from analyzer.refusals import Refusal
 from server.policy import PolicyError, parse_policy
+from server.web.datasets import dataset_json
 from tests.fixture import POLICY
 
 VIEWS = '''
@@ -137,3 +138,14 @@ def test_mistakes_have_a_line(toml, down, message):
     (line,) = error.value.lines()
     assert line.startswith(f"policy:{POLICY.count(chr(10)) + 1 + down}: ")
     assert message in line
+
+
+def test_views_are_listed_with_the_bounds_that_follow():
+    listed = {view["name"]: view for view in dataset_json(parse_policy(POLICY + VIEWS))["views"]}
+    assert set(listed) == {"recent_visits", "totals"}
+    totals = {column["name"]: column for column in listed["totals"]["columns"]}
+    assert listed["totals"]["protected"]
+    assert totals["who"]["type"] == "integer"
+    assert (totals["total"]["lower"], totals["total"]["upper"]) == ("0", "200000")
+    (kind,) = (c for c in listed["recent_visits"]["columns"] if c["name"] == "kind")
+    assert sorted(kind["values"]) == ["emergency", "planned", "remote"]

@@ -20,7 +20,7 @@ from analyzer.analyze import analyze
 from analyzer.plan import OutputColumn, PrivatePlan
 from analyzer.types import Type
 from mechanisms.calibration import Noise
-from server.releases import Publisher, TooManyGroups, answer
+from server.releases import Publisher, TooManyGroups, TooManyPublicRows, answer
 from tests.fixture import catalog
 from tests.released import noisy_groups, publish
 
@@ -120,6 +120,19 @@ class TestPublish:
         publisher.take(0, [("few", at - 1)])
         with pytest.raises(TooManyGroups):
             publisher.take(0, [("c", at)])
+
+    def test_too_many_public_rows_are_said_to_be(self):
+        plan = _plan("SELECT name FROM cities ORDER BY name")
+        publisher = Publisher(plan)
+        rows = [("same name", "region", number) for number in range(1, 10_001)]
+        publisher.take(0, rows)
+        ((first, *_, last),) = json.loads(publisher.release())
+        assert (first, last) == (
+            [["same name", "region", 1], []],
+            [["same name", "region", 10_000], []],
+        )
+        with pytest.raises(TooManyPublicRows, match="more than 10000 rows of public tables"):
+            publisher.take(0, [("one more", "region", 10_001)])
 
     def test_rows_come_in_pieces_and_parts(self, stub):
         """Cells beside the first part have noise too, also where a group has no row there."""
