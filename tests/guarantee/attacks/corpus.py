@@ -10,7 +10,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,9 @@ CLASSES = ("RAW", "SEN", "ERR", "TIM", "KEY", "PAR", "FUN", "LED", "NOI", "WIR",
 ORACLES = frozenset(f"T{n}" for n in range(1, 10))
 _OUTCOME = re.compile(r"A|[RF] [0-9A-Z]{5}")
 _CASE = frozenset(
-    {"id", "leak", "expected", "catalogue", "why", "oracles", "texts", "checks", "see", "waits"}
+    {"id", "leak", "expected", "catalogue", "why", "oracles", "texts", "checks", "see"}
 )
 _TEXT = frozenset({"sql", "pieces", "body", "parameters", "ask", "expected", "l1", "hole"})
-
-
-class Waits(Enum):
-    """What has to be built before the rest of a case can run."""
-
-    WIRE = "the wire front"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +67,6 @@ class Case:
     """Tests of this folder, ``test_file::test_name``, that carry out what is no single request."""
     see: tuple[str, ...]
     """Tests elsewhere that go deeper, ``tests/room/test_file.py::test_name``."""
-    waits: Waits | None
 
     @property
     def kind(self) -> str:
@@ -119,9 +111,8 @@ def _case(kind: str, raw: dict[str, Any]) -> Case:
         _text(f"{name}.{number}", name, one, expected)
         for number, one in enumerate(raw.get("texts", ()), start=1)
     )
-    waits = Waits(raw["waits"]) if "waits" in raw else None
-    checks = tuple(raw.get("checks", ()))
-    if not (texts or checks or waits):
+    checks, see = tuple(raw.get("checks", ())), tuple(raw.get("see", ()))
+    if not (texts or checks or see):
         raise ValueError(f"{name}: nothing carries it out")
     return Case(
         name,
@@ -132,8 +123,7 @@ def _case(kind: str, raw: dict[str, Any]) -> Case:
         oracles,
         texts,
         checks,
-        tuple(raw.get("see", ())),
-        waits,
+        see,
     )
 
 
