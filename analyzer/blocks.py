@@ -14,19 +14,8 @@ from analyzer.emit_members import factor, members
 from analyzer.expressions import Aggregate, Expr
 from analyzer.finish_variants import Cells
 from analyzer.keys import Keys, bounds_of, keys_of
-from analyzer.measures import (
-    Bounds,
-    Count,
-    Distinct,
-    Histogram,
-    Measure,
-    People,
-    Shares,
-    Sum,
-    axes,
-    measures_of,
-    people,
-)
+from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure, People, Shares, Sum, axes
+from analyzer.measuring import measures_of, people
 from analyzer.noisy_values import quantile, value_of
 from analyzer.plan import Block, Draw, Quantile, QueryOptions
 from analyzer.printing import Printer

@@ -153,7 +153,7 @@ class Aggregate:
     """An aggregate over the rows of a group; becomes noisy. Without arguments it counts rows."""
 
     kind: str
-    """What is computed, such as ``count``, ``avg`` or ``quantile``; see ``analyzer.measures``."""
+    """What is computed, such as ``count``, ``avg`` or ``quantile``; see ``analyzer.measuring``."""
     arguments: tuple[Expr, ...]
     type: Type
     facts: Facts
