@@ -82,8 +82,10 @@ class Programs:
                 "group": self.account.pw_gid,
                 "extra_groups": [],
             }
-        # Ctrl-C is for us: we then stop the server in order.
-        return {"cwd": self.home, "start_new_session": True, **as_account}
+        # Our environment holds secrets, and is nobody else's. Ctrl-C is for us: we then stop the
+        # server in order.
+        environment = {"PATH": os.defpath}
+        return {"cwd": self.home, "env": environment, "start_new_session": True, **as_account}
 
 
 def embedded_programs() -> Path:

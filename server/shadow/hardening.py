@@ -14,22 +14,29 @@ from psycopg import sql
 from server.shadow import TRIPWIRE, Statement
 from server.shadow.cluster import SUPERUSER
 
-_FUNCTIONS = (
-    # Large objects fill the disk.
-    "lo_.*|loread|lowrite",
-    # Words from one analyst to another, and ways to hold or stop each other.
-    "pg_(try_)?advisory_(?!unlock_all).*|pg_notify|pg_export_snapshot|pg_logical_emit_message",
-    "pg_cancel_backend|pg_terminate_backend|pg_sleep.*",
-    # They run SQL that is given as text, which nobody has looked at.
+_VOLATILE = (
+    "clock_timestamp|timeofday|current_query|set_config",
+    "random.*|setseed|gen_random_uuid|uuidv[0-9]+|array_sample|array_shuffle|bernoulli|system",
+    "nextval|currval|setval|lastval|pg_sequence_last_value|pg_get_sequence_data",
+    "pg_(database|relation|table|indexes|total_relation)_size|pg_partition_(tree|ancestors)",
+    "pg_(database_)?collation_actual_version|pg_is_in_recovery|pg_is_wal_replay_paused",
+    "pg_jit_available|pg_stat_clear_snapshot|amvalidate|pg_advisory_unlock_all",
+)
+"""Names of the functions with side effects, or none but a clock, that stay. Whatever else is
+declared volatile nobody may call: large objects, which fill the disk; advisory locks, NOTIFY and
+signals; functions that run SQL from a string, which nobody has looked at; and what a later Postgres
+will have. ``set_config`` stays, because drivers call it when they connect; ``analyzer.classify``
+looks at what it is to set; drivers also unlock what nobody can have locked."""
+
+_STABLE = (
     "(query|cursor|table|schema|database)_to_xml.*|ts_stat|ts_rewrite",
-    # What the others do, and how much.
+    # What the others do, and how much. Statistics of tables stay: tools join them.
     "pg_stat_get_activity|pg_stat_get_backend_.*|pg_stat_get_db_.*|pg_stat_get_progress_info",
     "pg_lock_status|pg_(safe_snapshot_)?blocking_pids|pg_prepared_xact|pg_stat_get_io",
     "pg_stat_get_(wal.*|slru|bgwriter.*|checkpointer.*|buf.*|subscription.*|xact_.*)",
-    "pg_stat_get_replication_.*|pg_get_replication_slots|pg_stat_force_next_flush",
+    "pg_stat_get_replication_.*|pg_get_replication_slots|pg_show_replication_origin_status",
 )
-"""Patterns of names in ``pg_catalog`` that nobody may call. ``set_config`` is not among them,
-because drivers call it when they connect; ``analyzer.classify`` looks at what it is to set."""
+"""Names of those among the others that nobody may call."""
 
 _ERROR_BARS = {
     "integer": "bigint",
@@ -45,7 +52,10 @@ def template() -> Iterator[Statement]:
     yield sql.SQL("SET allow_system_table_mods = on")
     yield sql.SQL("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     yield sql.SQL("REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC")
-    yield sql.SQL(_REVOKE).format(pattern=sql.Literal(f"^({'|'.join(_FUNCTIONS)})$"))
+    yield sql.SQL(_REVOKE).format(
+        kept=sql.Literal(f"^({'|'.join(_VOLATILE)})$"),
+        taken=sql.Literal(f"^({'|'.join(_STABLE)})$"),
+    )
     # Who else there is. The views of their names show oneself, and the owner of the tables.
     yield sql.SQL(_ONESELF).format(
         view=sql.Literal("pg_roles"),
@@ -76,7 +86,7 @@ def database(name: str, search_path: tuple[str, ...]) -> Iterator[Statement]:
     settings = {
         # Advice, since anybody may set them otherwise; it makes the common mistakes plain.
         "default_transaction_read_only": sql.Literal("on"),
-        "idle_in_transaction_session_timeout": sql.Literal("15min"),
+        "idle_in_transaction_session_timeout": sql.Literal("2h"),
         "statement_timeout": sql.Literal("60s"),
     }
     if search_path != ("public",):
@@ -108,8 +118,12 @@ def role(name: str, sessions: int) -> Statement:
 
 _REVOKE = """
 DO $$ DECLARE found regprocedure; BEGIN
-  FOR found IN SELECT oid FROM pg_proc
-               WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ {pattern} LOOP
+  FOR found IN
+    SELECT f.oid FROM pg_proc f
+    WHERE f.pronamespace = 'pg_catalog'::regnamespace
+      AND (f.proname ~ {taken} OR f.provolatile = 'v' AND f.proname !~ {kept})
+      AND NOT EXISTS (SELECT FROM pg_type t WHERE f.oid IN (t.typinput, t.typreceive, t.typsend))
+  LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', found);
   END LOOP;
 END $$

@@ -44,6 +44,9 @@ class ShadowLimits:
     sessions_per_analyst: int = 20
     statement_seconds: int = 60
     """After that a statement in the shadow is cancelled, whatever the session set."""
+    idle_seconds: int = 7200
+    """After that a session that does nothing in a transaction is cut off. Longer than the gateway
+    may take for an answer, during which the shadow waits."""
     resync_seconds: float = 3600.0
     """How often the rows of public tables are copied anew."""
 
@@ -231,7 +234,7 @@ class Shadow:
                     await connection.execute(books.TIDY)
 
     async def _keep(self) -> None:
-        """Cancels what takes too long, and copies public tables from time to time."""
+        """Cuts off what takes too long, and copies public tables from time to time."""
         loop = asyncio.get_running_loop()
         copied = loop.time()
         while True:
@@ -239,7 +242,12 @@ class Shadow:
             with suppress(ShadowFailed, psycopg.Error):
                 async with self._owner(next(iter(self._catalogs))) as connection:
                     await connection.execute(
-                        _CANCEL, {"me": SUPERUSER, "seconds": self._limits.statement_seconds}
+                        _CUT,
+                        {
+                            "me": SUPERUSER,
+                            "active": self._limits.statement_seconds,
+                            "idle": self._limits.idle_seconds,
+                        },
                     )
             if loop.time() - copied > self._limits.resync_seconds:
                 copied = loop.time()
@@ -272,8 +280,11 @@ async def _run(connection: AsyncConnection, statements: Iterable[Statement]) -> 
         await connection.execute(statement)
 
 
-_CANCEL = """
-SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND usename <> %(me)s AND state = 'active'
-  AND query_start < clock_timestamp() - make_interval(secs => %(seconds)s)
+_CUT = """
+SELECT CASE state WHEN 'active' THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END
+FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND usename <> %(me)s
+  AND (state = 'active' AND query_start < clock_timestamp() - make_interval(secs => %(active)s)
+       OR state LIKE 'idle in transaction%%'
+          AND state_change < clock_timestamp() - make_interval(secs => %(idle)s))
 """

@@ -67,6 +67,16 @@ def in_time(condition) -> bool:
     return False
 
 
+def test_it_knows_nothing_of_our_environment(parent, monkeypatch):
+    monkeypatch.setenv("EPSQL_DATA_URL", "postgresql://secret")
+    cluster = Cluster(None, parent, 5)
+    cluster.start()
+    pid = pid_of(cluster.home)
+    for process in (pid, int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])):
+        assert b"secret" not in Path(f"/proc/{process}/environ").read_bytes()
+    cluster.stop()
+
+
 def test_nobody_else_gets_in_and_nothing_stays(parent):
     cluster = Cluster(None, parent, 5)
     cluster.start()

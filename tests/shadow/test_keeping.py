@@ -44,6 +44,19 @@ async def test_a_statement_that_takes_too_long_is_cancelled_whatever_the_session
         await ada.close()
 
 
+async def test_a_transaction_is_not_held_for_ever_whatever_the_session_set():
+    async with running(idle_seconds=1) as shadow:
+        ada, idle = await login(shadow), await login(shadow)
+        await ada.execute("SET idle_in_transaction_session_timeout = 0")
+        await ada.execute("BEGIN")
+        await ada.execute("SELECT * FROM cities")
+        with pytest.raises(psycopg.OperationalError):
+            async for _ in ada.notifies():  # waits until there is something to read
+                pass
+        await idle.execute("SELECT 1")  # outside of a transaction one may wait
+        await idle.close()
+
+
 async def test_public_tables_are_copied_again_from_time_to_time():
     copied = asyncio.Queue[str]()
 

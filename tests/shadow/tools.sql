@@ -36,6 +36,7 @@ SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new;
 WITH RECURSIVE typeinfo_tree( oid, ns, name, kind, basetype, elemtype, elemdelim, range_subtype, attrtypoids, attrnames, depth) AS ( SELECT ti.oid, ns.nspname, ti.typname, ti.typtype, ti.typbasetype, ti.typelem, ti.typdelim, NULL::oid, NULL::oid[], NULL::text[], 0 FROM pg_type ti JOIN pg_namespace ns ON ns.oid = ti.typnamespace WHERE ti.oid = any('{1700}'::oid[]) UNION ALL SELECT ti.oid, ns.nspname, ti.typname, ti.typtype, ti.typbasetype, ti.typelem, ti.typdelim, NULL::oid, NULL::oid[], NULL::text[], tt.depth + 1 FROM pg_type ti JOIN pg_namespace ns ON ns.oid = ti.typnamespace, typeinfo_tree tt WHERE (tt.elemtype IS NOT NULL AND ti.oid = tt.elemtype) OR (tt.attrtypoids IS NOT NULL AND ti.oid = any(tt.attrtypoids)) ) SELECT DISTINCT *, basetype::regtype::text AS basetype_name, elemtype::regtype::text AS elemtype_name FROM typeinfo_tree ORDER BY depth DESC;
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 ROLLBACK;
+SELECT pg_advisory_unlock_all();
 CLOSE ALL;
 UNLISTEN *;
 RESET ALL;
