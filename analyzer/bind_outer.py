@@ -18,14 +18,14 @@ from analyzer.bind_clauses import (
     sort_keys,
 )
 from analyzer.bind_expressions import ExpressionBinder
-from analyzer.bind_groups import GroupBinder, key_ref
+from analyzer.bind_groups import key_ref
 from analyzer.bind_noisy import Ctes, NoisyFinder, bare, expanded, subquery_of
+from analyzer.bind_noisy_rows import NoisyGroups, NoisyRows, paired
 from analyzer.bind_relations import RelationBinder
 from analyzer.bind_stacked import stacked
-from analyzer.bind_windows import Calls, refuse_companion
+from analyzer.bind_windows import Calls
 from analyzer.catalog import Catalog, Scalar
 from analyzer.expressions import Constant, Expr, Facts, Ref
-from analyzer.functions import build
 from analyzer.functions.base import coerce
 from analyzer.refusals import (
     SyntaxRefused,
@@ -42,7 +42,6 @@ from analyzer.stages import (
     SCALARS,
     Groups,
     OneRow,
-    Paired,
     Rows,
     Source,
     Stage,
@@ -60,7 +59,6 @@ MAX_BLOCKS = 16
 """Aggregations of protected rows, and lists of public ones, in one text."""
 MAX_READS = 16
 """The most noisy results that one query may read; joins multiply their rows."""
-_JOINS = {"": "JOIN", "LEFT": "LEFT JOIN", "RIGHT": "LEFT JOIN"}
 
 
 class OuterBinder(ABC):
@@ -237,7 +235,7 @@ class OuterBinder(ABC):
     ) -> Stage:
         """A SELECT over the rows of ``source``; ``clause`` is its WHERE, as far as it is left."""
         calls = self.calls(known)
-        rows = _NoisyRows(scope, self.parameters, "WHERE", calls)
+        rows = NoisyRows(scope, self.parameters, "WHERE", calls)
         with calls.no_windows("WHERE"):
             where = condition(clause, rows, "WHERE")
         items = expanded(items_of(tree), scope)
@@ -265,7 +263,7 @@ class OuterBinder(ABC):
         )
 
     def _groups(
-        self, tree: exp.Select, items: list[Item], rows: _NoisyRows, calls: Calls
+        self, tree: exp.Select, items: list[Item], rows: NoisyRows, calls: Calls
     ) -> tuple[ExpressionBinder, Groups | None]:
         """What binds the select list, and the groups where there are any."""
         group, having = tree.args.get("group"), tree.args.get("having")
@@ -288,7 +286,7 @@ class OuterBinder(ABC):
                         )
                     keys.append(key)
         refs = [_key(i, key) for i, key in enumerate(keys)]
-        binder = _NoisyGroups(rows, keys, refs, calls)
+        binder = NoisyGroups(rows, keys, refs, calls)
         with calls.no_windows("HAVING"):
             kept = condition(having, binder, "HAVING")
         return binder, Groups(tuple(keys), kept)
@@ -303,7 +301,8 @@ class OuterBinder(ABC):
         source, entry = self._item(from_.this, ctes)
         scope = Scope((entry,))
         for join in tree.args.get("joins") or []:
-            source, scope = self._join(source, scope, join, ctes)
+            item = self._item(join.this, ctes)
+            source, scope = paired(source, scope, join, item, self.parameters)
         return source, scope
 
     def _item(self, node: exp.Expression, ctes: Ctes) -> tuple[Source, Entry]:
@@ -341,83 +340,6 @@ class OuterBinder(ABC):
         cte, _ = ctes[name_of(node.this)]
         return self.relations.renamed(self.relations.renamed(entry, cte.args["alias"]), alias)
 
-    def _join(self, left: Source, scope: Scope, node: exp.Join, ctes: Ctes) -> tuple[Source, Scope]:
-        only(node, "this", "on", "using", "side", "kind")
-        side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-        if side not in _JOINS or kind not in ("", "INNER", "CROSS", "OUTER"):
-            raise Unsupported(
-                f"{side or kind} JOIN is not supported.",
-                hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
-                position=position_of(node),
-            )
-        right, entry = self._item(node.this, ctes)
-        if any(e.name == entry.name for e in scope.entries):
-            raise SyntaxRefused(
-                f'The name "{entry.name}" is used twice in FROM.',
-                hint="Give one of them an alias.",
-                position=position_of(node),
-            )
-        both, merged, on = Scope((*scope.entries, entry), scope.merged), dict(scope.merged), None
-        if node.args.get("on"):
-            on = coerce(
-                _NoisyRows(both, self.parameters, "ON", None).bind(node.args["on"]), Type.BOOL
-            )
-            if on.type is not Type.BOOL:
-                raise WrongType("ON takes a condition.", position=position_of(node))
-        for identifier in node.args.get("using") or []:
-            name, place = name_of(identifier), position_of(identifier)
-            a, b = scope.column(name, None, place), Scope((entry,)).column(name, None, place)
-            equal = build("=", [a, b])
-            on = equal if on is None else build("and", [on, equal])
-            merged[name] = b if side == "RIGHT" else a
-        if on is None:
-            if side:
-                raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
-            return Paired("CROSS JOIN", left, right, None), Scope(both.entries, merged)
-        if side == "RIGHT":
-            entries = (*(_padded(e) for e in scope.entries), entry)
-            used = {name_of(i) for i in node.args.get("using") or []}
-            merged = {n: e if n in used else replace(e, nullable=True) for n, e in merged.items()}
-            return Paired("LEFT JOIN", right, left, on), Scope(entries, merged)
-        entries = (*scope.entries, _padded(entry) if side else entry)
-        return Paired(_JOINS[side], left, right, on), Scope(entries, merged)
-
-
-class _NoisyRows(ExpressionBinder):
-    """Binds expressions over noisy rows, window functions among them."""
-
-    def __init__(
-        self,
-        scope: Scope,
-        parameters: Sequence[Scalar | None],
-        place: str,
-        calls: Calls | None,
-    ) -> None:
-        super().__init__(scope, parameters, place)
-        self.calls = calls
-
-    def _bind(self, node: exp.Expression) -> Expr:
-        if self.calls is not None and isinstance(node, exp.Window):
-            return self.calls.window(self, node)
-        if self.calls is not None and isinstance(node, exp.Subquery):
-            return self.calls.scalar(node)
-        refuse_companion(node)
-        return super()._bind(node)
-
-
-class _NoisyGroups(GroupBinder):
-    """Binds expressions over groups of noisy rows."""
-
-    def __init__(
-        self, rows: _NoisyRows, keys: Sequence[Expr], refs: Sequence[Expr], calls: Calls
-    ) -> None:
-        super().__init__(rows, keys, refs, (0,), calls)
-
-    def aggregate(self, node: exp.Expression) -> Expr:
-        if isinstance(node, exp.Grouping):
-            return super().aggregate(node)
-        return self.calls.aggregate(self.rows, node)
-
 
 def _column(alias: str, index: int, expression: Expr) -> Ref:
     facts = Facts(expression.facts.stored, expression.facts.physical)
@@ -427,8 +349,3 @@ def _column(alias: str, index: int, expression: Expr) -> Ref:
 def _key(index: int, key: Expr) -> Ref:
     facts = Facts(key.facts.stored, key.facts.physical)
     return Ref(KEYS, f"k{index}", key.type, key.nullable, facts)
-
-
-def _padded(entry: Entry) -> Entry:
-    fields = tuple((label, replace(ref, nullable=True)) for label, ref in entry.fields)
-    return Entry(entry.name, fields)
