@@ -249,7 +249,9 @@ class Session:
             return
         try:
             ours = await self._statement(bind.statement)
-            if ours is None:
+            # In a failed transaction it fails, and the shadow knows best with what.
+            failed = self.backend.status == b"E" and not self.backend.executed
+            if ours is None or failed:
                 self.backend.relay(message, lambda _: self._drop(bind.portal))
                 return
             described = await self.binder.statement(bind.statement)
