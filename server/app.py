@@ -219,6 +219,7 @@ def _wire_server(settings: Settings, services: Services, shadow: Shadow) -> Wire
         per_analyst=settings.wire_connections_per_analyst,
         login_seconds=settings.wire_login_seconds,
         message_bytes=settings.wire_message_bytes,
+        shared_logins=frozenset(filter(None, settings.wire_shared_logins.split(","))),
     )
     return WireServer(parts, limits)
 

@@ -112,6 +112,11 @@ class Settings(LedgerSettings, DataSettings, PolicySettings):
     wire_connections_per_analyst: int = Field(
         20, ge=1, le=10_000, description="How many of them one analyst may have."
     )
+    wire_shared_logins: str = Field(
+        "",
+        description="Names of analysts, with commas between, whose logins people share, as a BI"
+        " tool's. They may say by SET epsql.analyst_token who asks.",
+    )
     wire_login_seconds: float = Field(
         20.0, gt=0, le=3600, description="How many seconds a Postgres client has to log in."
     )

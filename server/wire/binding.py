@@ -15,11 +15,11 @@ from server.errors import MessageRefused
 from server.wire import answers, asks, messages
 from server.wire.backend import Backend, ShadowRefused, values
 from server.wire.messages import Bind, Execute, Field, Message, Named, Parse
-from server.wire.own import Act, Own
+from server.wire.own import PASSED_ON, Act, Own
 
 _OURS = b"epsql own"
 """The name of a statement and a portal of ours in the shadow, there only between two messages."""
-_SESSION = ("client_min_messages", "TimeZone")
+_SESSION = (f"epsql.{PASSED_ON}", "client_min_messages", "TimeZone")
 _SECONDS = "extract(epoch FROM current_setting('statement_timeout')::interval)"
 
 
@@ -53,6 +53,8 @@ class Surroundings:
     quiet: bool
     """Whether notices are not wanted."""
     zone: str
+    person: str
+    """A handle of who asks, where that is not who logged in; else empty."""
 
 
 class Binder:
@@ -124,16 +126,20 @@ class Binder:
         answer = await self._run(f"SELECT {', '.join([*outputs, _SECONDS])}".encode())
         codec = self._backend.codec
         texts = [None if v is None else v.decode(codec) for v in values(answer)[0]]
-        level, zone, seconds = texts[-3:]
+        person, level, zone, seconds = texts[-4:]
         return Surroundings(
             asks=dict(zip(asks.SETTINGS, texts, strict=False)),
             seconds=float(seconds or 0) or None,
             quiet=level in {"warning", "error"},
             zone=zone or "",
+            person=person or "",
         )
 
     async def materialise(self, own: Own, rows: str, fields: Sequence[Field], bind: Bind) -> None:
         """Puts the portal that ``bind`` names in place, with the rows in it."""
+        if own.act is Act.PERSON:  # What it sets goes with the transaction, as any setting does.
+            await self._replace(bind, Parse(_OURS, own.passed_on(rows).encode()), ())
+            return
         types = await self._type_names(fields)
         names = [field.name.decode(self._backend.codec) for field in fields]
         if own.act is Act.COPY:  # takes no parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from uuid import UUID
 
@@ -9,9 +10,10 @@ from accountant.errors import LedgerUnavailable, NoAccount
 from accountant.ledger import Ledger
 from analyzer.catalog import Catalog, Scalar
 from analyzer.refusals import Unsupported
+from analyzer.session_settings import SettingRefused
 from analyzer.types import Type
 from server.errors import rule_of
-from server.identity import Identity, Principal
+from server.identity import Identity, NotAuthenticated, Principal
 from server.observations import Broke, Name, Observer
 from server.replies import remaining_json
 from server.shadow import ShadowFailed
@@ -39,6 +41,7 @@ class Desk:
         ledger: says what is left.
         sessions: where other sessions of the analyst are.
         standing: brings the schema ``epsql`` up to date.
+        shared: whether people share the login, and say who they are by a token of their own.
         observe: told what broke.
     """
 
@@ -52,6 +55,7 @@ class Desk:
         ledger: Ledger,
         sessions: Sessions,
         standing: Standing,
+        shared: bool,
         observe: Observer,
     ) -> None:
         assert principal.analyst_id is not None
@@ -69,6 +73,8 @@ class Desk:
         self._ledger = ledger
         self._sessions = sessions
         self._standing = standing
+        self._shared = shared
+        self._people: dict[str, Principal] = {}
         self._observe = observe
         self._looked = time.monotonic()
 
@@ -76,8 +82,11 @@ class Desk:
         self, own: Own, parameters: tuple[Scalar | None, ...], around: Surroundings
     ) -> Answered:
         await self._must_hold()
+        if own.act is Act.PERSON:
+            return Answered(await self._handle(own.token))
+        analyst = await self._asks(around.person)
         if own.act is Act.BUDGET:
-            return Answered(answers.rows_json([[await self._budget()]]))
+            return Answered(answers.rows_json([[await self._budget(analyst)]]))
         if own.act is Act.SIGNAL:
             found = await self._sessions.signal(self._analyst, own.pid, ends=own.ends)
             return Answered(answers.rows_json([[True]] if found else []))
@@ -91,11 +100,11 @@ class Desk:
                     hint="EXPLAIN without ANALYZE gives the quote.",
                 )
             as_json = options.get("format") == "json"
-            return await self._asker.quote(self._analyst, question, as_json=as_json)
+            return await self._asker.quote(analyst, question, as_json=as_json)
         notes: tuple[str, ...] = ()
         if self._zoned and around.zone not in _UTC:
             notes = ("Times in the query are read, and cut to days and hours, in UTC.",)
-        return await self._asker.answer(self._analyst, question, around.seconds, notes)
+        return await self._asker.answer(analyst, question, around.seconds, notes)
 
     async def look(self, *, books: bool) -> None:
         if time.monotonic() - self._looked > _LOOK_SECONDS:
@@ -124,9 +133,47 @@ class Desk:
             )
         self._looked = time.monotonic()
 
-    async def _budget(self) -> str:
+    async def _handle(self, token: str) -> str:
+        """Stands for the person whose token it is, in this session only.
+
+        Raises:
+            SettingRefused: nobody shares this login, or the token is nobody's.
+        """
+        if not self._shared:
+            raise SettingRefused(
+                "This login is one analyst, and asks for nobody else.",
+                hint="The operator can name logins that people share: EPSQL_WIRE_SHARED_LOGINS.",
+            )
+        try:
+            person = await self._identity.verify(token)
+        except NotAuthenticated:
+            raise SettingRefused("This token is not valid.") from None
+        if person.analyst_id is None:
+            raise SettingRefused("This token belongs to no analyst.")
+        handle = f"{person.name} {secrets.token_hex(8)}"
+        self._people[handle] = person
+        return handle
+
+    async def _asks(self, handle: str) -> UUID:
+        """Who is charged.
+
+        Raises:
+            SettingRefused: the person's token does not hold any more.
+        """
+        if not handle:
+            return self._analyst
+        person = self._people.get(handle)
+        if person is None or not await self._identity.holds(person.key_id):
+            raise SettingRefused(
+                "The token of the person who asks is no longer valid.",
+                hint="SET epsql.analyst_token to a new one, or RESET it.",
+            )
+        assert person.analyst_id is not None
+        return person.analyst_id
+
+    async def _budget(self, analyst: UUID) -> str:
         """What is left, in one line."""
-        left = remaining_json(await self._ledger.balances(self._analyst, self._dataset))
+        left = remaining_json(await self._ledger.balances(analyst, self._dataset))
         return "; ".join(
             f"{whose}: epsilon {left[scope]['epsilon']}, delta {left[scope]['delta']}"
             for scope, whose in (("analyst", "yours"), ("dataset", "of all"))

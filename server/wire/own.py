@@ -8,6 +8,9 @@ from enum import Enum
 
 from analyzer.classify import Kind, Piece, Span
 
+PASSED_ON = "analyst_token"
+"""The setting that says who asks, behind ``epsql.``."""
+
 
 class Act(Enum):
     """What is done for a statement."""
@@ -20,6 +23,8 @@ class Act(Enum):
     """``SHOW epsql.budget``."""
     SIGNAL = "signal"
     """Stops another session of the same analyst, as BI tools do."""
+    PERSON = "person"
+    """``SET epsql.analyst_token``, of a login that many people share."""
 
 
 _ACTS = {
@@ -48,6 +53,7 @@ class Own:
         empty: there are no rows, whatever the data is.
         options: of EXPLAIN.
         pid: of the session to stop; ``ends`` says whether for good.
+        token: of the person. It is not in ``text``, which the shadow gets to see.
     """
 
     act: Act
@@ -58,6 +64,7 @@ class Own:
     options: tuple[tuple[str, str | None], ...] = ()
     pid: int = 0
     ends: bool = False
+    token: str = ""
 
     @property
     def needs_transaction(self) -> bool:
@@ -67,6 +74,10 @@ class Own:
     @property
     def query(self) -> str:
         return self.text[self.inner.start : self.inner.end]
+
+    def passed_on(self, handle: str) -> str:
+        """The statement that sets who asks, with a handle in the place of the token."""
+        return self.text.replace("''", f"'{handle}'")
 
     def around(self, query: str) -> str:
         """The statement with another query in the place of its own."""
@@ -86,4 +97,12 @@ def own(text: str, piece: Piece) -> Own | None:
         pid = int(signal["pid"] or signal["where"])
         ends = signal[1].lower() == "terminate"
         return Own(Act.SIGNAL, statement, start, whole, pid=pid, ends=ends)
+    return _person(piece)
+
+
+def _person(piece: Piece) -> Own | None:
+    for setting in piece.settings:
+        if setting.name == PASSED_ON and setting.value:
+            text = f"SET {'LOCAL ' if setting.local else ''}epsql.{PASSED_ON} = ''"
+            return Own(Act.PERSON, text, piece.span.start, Span(0, len(text)), token=setting.value)
     return None

@@ -25,6 +25,7 @@ from server.wire.backend import Backend, Opened, ShadowRefused
 from server.wire.desk import Desk
 from server.wire.login import authenticate
 from server.wire.messages import Message, ProtocolViolation
+from server.wire.own import PASSED_ON
 from server.wire.session import Session, SessionEnds
 from server.wire.sessions import Entry, Sessions
 from server.wire.standing import Standing
@@ -50,12 +51,14 @@ class Limits:
         per_analyst: at once, of one analyst.
         login_seconds: from the first byte to the end of the login.
         message_bytes: of one message after the login.
+        shared_logins: of analysts who ask for others, with the others' tokens.
     """
 
     connections: int = 100
     per_analyst: int = 20
     login_seconds: float = 20.0
     message_bytes: int = 2**20
+    shared_logins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class WireServer:
     async def _open(self, first: Startup, catalog: Catalog, principal: Principal) -> Opened:
         """The session's own connection to the shadow."""
         shadow = self._parts.shadow
-        own = {f"epsql.{name}": "" for name in (*asks.SETTINGS, "budget")}
+        own = {f"epsql.{name}": "" for name in (*asks.SETTINGS, PASSED_ON, "budget")}
         for name, value in first.settings.items():
             if name.startswith("epsql."):
                 _must_be_readable(name.removeprefix("epsql."), value)
@@ -201,6 +204,7 @@ class WireServer:
             ledger=parts.ledger,
             sessions=self._sessions,
             standing=self._standing,
+            shared=principal.name in self._limits.shared_logins,
             observe=parts.observe,
         )
         names = parts.shadow.names(catalog.dataset)
@@ -243,6 +247,8 @@ def _must_be_private(stream: Stream) -> None:
 
 
 def _must_be_readable(name: str, value: str) -> None:
+    if name == PASSED_ON:  # The shadow shows to all sessions of a login how one began.
+        raise LoginRefused("22023", f"epsql.{PASSED_ON} is not set by a connection's options.")
     try:
         asks.read(name, value)
     except BadArgument as error:

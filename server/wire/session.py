@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from analyzer.catalog import Scalar
 from analyzer.classify import Kind, Names, Piece, classify
-from analyzer.refusals import Refusal, Unsupported
+from analyzer.refusals import BadArgument, Refusal, SyntaxRefused, Unsupported
 from server.errors import ErrorBody, NoTransaction, body_of
 from server.gateway import FailedAfterDebit
 from server.wire import asks, messages, simple
@@ -24,7 +24,7 @@ from server.wire.asker import NO_ROWS, Answered
 from server.wire.backend import Backend, Owed, ShadowRefused
 from server.wire.binding import Binder, Portal, Surroundings, formatted
 from server.wire.messages import BIND_COMPLETE, NO_DATA, Message, ProtocolViolation
-from server.wire.own import Act, Own, own
+from server.wire.own import PASSED_ON, Act, Own, own
 from server.wire.stream import Gone, Stream
 
 T = TypeVar("T")
@@ -170,6 +170,8 @@ class Session:
         try:
             for setting in piece.settings:
                 asks.read(setting.name, setting.value)
+                if setting.name == PASSED_ON and setting.value and piece.verb != "SET":
+                    raise BadArgument("A token is set by SET.")
         except Refusal as refusal:
             return refusal
         return piece.refusal
@@ -188,7 +190,7 @@ class Session:
             fields = (await self.binder.inner(one, portal.described.types)).fields
         try:
             answered = NO_ROWS
-            if not one.empty:
+            if not one.empty or one.act is Act.EXPLAIN:
                 answered = await self._desk.answer(one, portal.parameters, around)
         except Refusal as refusal:
             if refusal.position is not None:
@@ -220,6 +222,10 @@ class Session:
         except ShadowRefused as error:
             await self.refuse(error)
             return
+        if len(pieces) > 1 and any(s.name == PASSED_ON for p in pieces for s in p.settings):
+            if await self._is_next():
+                await self.refuse(SyntaxRefused("A token is set by a statement of its own."))
+            return
         # Several: the shadow says that it is wrong.
         piece = pieces[0] if len(pieces) == 1 else None
         ours = None if piece is None else own(text, piece)
@@ -232,6 +238,8 @@ class Session:
             await self._desk.look(books=False)
             self.backend.relay(message, lambda _: self._forget(parse.name))
         else:
+            if ours.act is Act.PERSON:  # The shadow shows texts to all sessions of a login.
+                message = replace(parse, sql=ours.text.encode()).message
             self.backend.relay(message, lambda _: self._keep(parse.name, ours))
             await self.backend.settle()
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from server.wire import asks
+from server.wire.own import PASSED_ON
 
 ASK = "SELECT count(*) FROM patients"
 LEFT = "SELECT epsilon_left FROM epsql.budget WHERE scope = 'analyst'"
@@ -71,7 +72,7 @@ def test_looking_costs_nothing(door, name, ada):
 
 def test_every_setting_is_listed_with_its_meaning(ada):
     rows = ada.execute("SELECT name, meaning FROM epsql.settings").fetchall()
-    assert {name for name, _ in rows} == {f"epsql.{name}" for name in asks.SETTINGS}
+    assert {name for name, _ in rows} == {f"epsql.{name}" for name in (*asks.SETTINGS, PASSED_ON)}
     assert all(meaning for _, meaning in rows)
 
 
