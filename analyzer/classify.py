@@ -7,6 +7,7 @@ that libpg_query cannot read is the shadow's, which says what is wrong with it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -28,8 +29,11 @@ from analyzer.statement_spans import (
     trimmed,
 )
 
-MOST_CHARACTERS = 262_144
-"""A longer text is refused before it is parsed."""
+MOST_CHARACTERS = 65_536
+"""A longer text is refused before it is parsed: reading this much takes a third of a second."""
+_RUN = re.compile(r"[-+*/<>=~!@#%^&|`?]{513}")
+"""Postgres' scanner reads a run of such characters again for each comment or sign that begins in
+it, and cannot be interrupted: with 65,000 comments in each other it takes minutes."""
 
 
 class Kind(Enum):
@@ -128,6 +132,10 @@ def _statements(text: str) -> list[tuple[Fields, Span]]:
     """
     if len(text) > MOST_CHARACTERS:
         raise TooComplex(f"The text is longer than {MOST_CHARACTERS} characters.")
+    if run := _RUN.search(text):
+        raise TooComplex(
+            "More than 512 characters of operators or comments in a row.", position=run.start() + 1
+        )
     if "\0" in text:
         raise SyntaxRefused("The text holds a zero byte.")
     try:
