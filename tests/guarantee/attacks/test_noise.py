@@ -39,7 +39,11 @@ ROOT = Path(__file__).parents[3]
 def test_noisy_values_lie_on_the_grid(world: World, sql: str, grid: Fraction | None) -> None:
     for _ in range(3):
         body = world.ask(sql, epsilon="0.01").json()
-        step = Fraction(str(body["mechanisms"][0]["grid"]))
+        (step,) = (
+            Fraction(str(one["grid"]))
+            for one in body["mechanisms"]
+            if one["measures"].startswith("sum")
+        )
         assert grid is None or step == grid
         value = Fraction(str(body["rows"][0][0]))
         assert (value / step).denominator == 1
@@ -50,7 +54,8 @@ def test_cells_are_integers_before_and_after_noise() -> None:
     for text in asked(answered=True):
         plan = plan_of(text)
         exact = [[_row(block)] for block in plan.blocks]
-        for groups in json.loads(publish(plan, *exact)):
+        *blocks, _ = json.loads(publish(plan, *exact))
+        for groups in blocks:
             for row in groups:
                 assert all(type(row[n]) is int for n in row if n.startswith("c")), text.name
 
