@@ -94,6 +94,14 @@ class Door:
         return psycopg.connect(**self.where(name, autocommit=True, **more))
 
 
+_others = count(1000)
+
+
+def new_question() -> str:
+    """One that nobody has asked: an answer that is known would be given again, for nothing."""
+    return f"SELECT count(*) FROM patients WHERE age <> {next(_others)}"
+
+
 async def public_rows(table: Table) -> bytes | None:
     return "".join(f"{name}\t{region}\n" for name, region in CITIES).encode()
 

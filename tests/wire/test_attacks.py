@@ -12,6 +12,7 @@ from psycopg import errors, pq
 from server.engines import EngineFailed
 from server.wire import messages
 from server.wire.messages import SYNC, Bind, Execute, Message, Parse
+from tests.wire.conftest import new_question
 from tests.wire.raw import kinds, logged_in, said
 
 COUNT = "SELECT count(*) FROM patients"
@@ -72,11 +73,11 @@ def test_settings_that_change_what_a_text_means(ada, sql):
 def test_a_schema_in_front_hides_no_protected_table(door, name, ada):
     """WIR-04: names mean what the search path says; to us, and to the shadow."""
     ada.execute("SET search_path = epsql, public")
-    assert ada.execute(COUNT).fetchone()
+    assert ada.execute(new_question()).fetchone()
     ada.execute("SET search_path = epsql")
     with pytest.raises(errors.UndefinedTable):
         ada.execute(COUNT)
-    assert ada.execute("SELECT count(*) FROM public.patients").fetchone()
+    assert ada.execute(new_question().replace("patients", "public.patients")).fetchone()
     assert door.spent(name) == 2 * E12
 
 
@@ -149,7 +150,7 @@ def test_what_the_database_says_reaches_nobody(door, name, ada):
     engine.fetch = broken
     try:
         with pytest.raises(psycopg.Error) as failed:
-            ada.execute(COUNT)
+            ada.execute(new_question())
     finally:
         del engine.fetch
     told = failed.value.diag

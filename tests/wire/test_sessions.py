@@ -14,7 +14,7 @@ import pytest
 from psycopg import errors
 
 from server.wire import messages
-from tests.wire.conftest import Door
+from tests.wire.conftest import Door, new_question
 from tests.wire.raw import Raw, logged_in
 
 COUNT = "SELECT count(*) FROM patients"
@@ -53,13 +53,13 @@ def held(door: Door) -> Iterator[Held]:
 
 
 @contextmanager
-def asking(connection: psycopg.Connection, sql: str = COUNT) -> Iterator[list[BaseException]]:
+def asking(connection: psycopg.Connection, sql: str | None = None) -> Iterator[list[BaseException]]:
     """A query in another thread; the error that it gets, afterwards."""
     found: list[BaseException] = []
 
     def ask() -> None:
         try:
-            connection.execute(sql.encode())
+            connection.execute((sql or new_question()).encode())
         except psycopg.Error as error:
             found.append(error)
 
@@ -127,7 +127,7 @@ def test_statement_timeout_stops_a_question(door, name, ada):
 def test_who_goes_away_is_cancelled_and_stays_charged(door, name):
     raw = logged_in(door.where(name))
     with held(door) as data:
-        raw.send(messages.query(COUNT.encode()))
+        raw.send(messages.query(new_question().encode()))
         assert data.asked.wait(PATIENCE)
         raw.owner.close()
         raw.socket.close()
@@ -159,9 +159,9 @@ def test_a_session_ends_with_its_token(door, name):
     with door.connect(name) as old, door.connect(name, password=second) as new:
         door.run(door.identity.revoke(door.tokens[name].split("_")[1]))
         with pytest.raises(psycopg.OperationalError, match="no longer valid"):
-            old.execute(COUNT)
+            old.execute(new_question())
         assert old.closed
-        assert new.execute(COUNT).fetchone()
+        assert new.execute(new_question()).fetchone()
         door.run(door.ledger.disable_analyst(name, by="test"))
         with pytest.raises(psycopg.OperationalError):
             new.execute("EXPLAIN " + COUNT)

@@ -6,9 +6,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from tests.wire.conftest import SHARED
+from tests.wire.conftest import SHARED, new_question
 
-COUNT = "SELECT count(*) FROM patients"
 E12 = 10**12
 
 
@@ -27,7 +26,7 @@ def spent(door):
 
 
 def test_without_a_token_the_login_is_charged(door, tool, spent):
-    tool.execute(COUNT)
+    tool.execute(new_question())
     assert spent() == E12
 
 
@@ -35,24 +34,24 @@ def test_with_a_token_the_person_is(door, name, tool, spent):
     bob = door.analyst()
     for who in (name, bob):
         tool.execute(f"SET epsql.analyst_token = '{door.tokens[who]}'")
-        tool.execute(COUNT)
+        tool.execute(new_question())
         assert tool.execute("SHOW epsql.budget").fetchone()[0].startswith("yours: epsilon 999,")
         assert door.spent(who) == E12
     tool.execute("RESET epsql.analyst_token")
-    tool.execute(COUNT)
+    tool.execute(new_question())
     assert (door.spent(name), door.spent(bob), spent()) == (E12, E12, E12)
 
 
 def test_it_is_a_setting_like_any_other(door, name, tool, spent):
     with tool.transaction():
         tool.execute(f"SET LOCAL epsql.analyst_token = '{door.tokens[name]}'", prepare=True)
-        tool.execute(COUNT)
+        tool.execute(new_question())
     with pytest.raises(ZeroDivisionError), tool.transaction():
         tool.execute(f"SET epsql.analyst_token = '{door.tokens[name]}'")
         raise ZeroDivisionError
-    tool.execute(f"SET epsql.analyst_token = '{door.tokens[name]}'; {COUNT}; DISCARD TEMP")
+    tool.execute(f"SET epsql.analyst_token = '{door.tokens[name]}'; {new_question()}; DISCARD TEMP")
     tool.execute("RESET ALL")
-    tool.execute(COUNT)
+    tool.execute(new_question())
     assert (door.spent(name), spent()) == (2 * E12, E12)
 
 
@@ -89,7 +88,7 @@ def test_who_is_not_named_asks_for_nobody(door, name, ada):
         ada.execute(f"SET epsql.analyst_token = '{door.tokens[bob]}'")
     with pytest.raises(psycopg.OperationalError):
         door.connect(name, options=f"-c epsql.analyst_token={door.tokens[bob]}")
-    ada.execute(COUNT)
+    ada.execute(new_question())
     assert (door.spent(name), door.spent(bob)) == (E12, 0)
 
 
@@ -104,8 +103,8 @@ def test_a_token_of_nobody(door, tool, token):
 
 def test_a_person_whose_token_ends_asks_no_more(door, name, tool, spent):
     tool.execute(f"SET epsql.analyst_token = '{door.tokens[name]}'")
-    tool.execute(COUNT)
+    tool.execute(new_question())
     door.run(door.identity.revoke(door.tokens[name].split("_")[1]))
     with pytest.raises(errors.InsufficientPrivilege):
-        tool.execute(COUNT)
+        tool.execute(new_question())
     assert (door.spent(name), spent()) == (E12, 0)
