@@ -26,6 +26,11 @@ def place_of(table: Table) -> Place:
     return table.schema, table.name
 
 
+def table_places(catalog: Catalog) -> frozenset[Place]:
+    """Where the declared tables are."""
+    return frozenset(map(place_of, catalog.tables.values()))
+
+
 def view_places(catalog: Catalog) -> frozenset[Place]:
     """Where the declared views are."""
     return frozenset((VIEW_SCHEMA, name) for name in catalog.views)

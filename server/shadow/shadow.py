@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from analyzer.catalog import Catalog, Table
-from analyzer.statement_names import Names, Place
+from analyzer.statement_names import Names
 from server.engines import EngineFailed
 from server.shadow import (
     Asked,
@@ -81,7 +81,10 @@ class Shadow:
         self._public_rows = public_rows
         self._limits = limits or ShadowLimits()
         self._cluster = Cluster(binaries, parent, self._limits.sessions)
-        self._open: dict[str, set[Place]] = {name: set() for name in self._catalogs}
+        self._names = {
+            catalog.dataset: Names(mirror.table_places(catalog) | mirror.view_places(catalog))
+            for catalog in catalogs
+        }
         self._admin: dict[str, AsyncConnection] = {}
         self._busy = asyncio.Lock()
         self._admitted: set[str] = set()
@@ -98,9 +101,7 @@ class Shadow:
 
         They are the protected tables, the views, and the public tables that are too large to copy.
         """
-        catalog = self._catalogs[dataset]
-        tables = frozenset(mirror.place_of(table) for table in catalog.tables.values())
-        return Names(tables - self._open[dataset] | mirror.view_places(catalog))
+        return self._names[dataset]
 
     async def open(self) -> Self:
         """Starts the cluster and mirrors every data set.
@@ -212,9 +213,10 @@ class Shadow:
 
     async def _copy(self, dataset: str, table: Table) -> None:
         rows = await self._public_rows(table)
-        opened, place = self._open[dataset], mirror.place_of(table)
+        place = mirror.place_of(table)
         if rows is None:
-            opened.discard(place)  # first: until the guard is up, the gateway answers
+            # First: until the guard is up, the gateway answers.
+            self._names[dataset] = Names(self._names[dataset].guarded | {place})
         async with self._owner(dataset) as connection, connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
             await connection.execute(mirror.emptied(table))
@@ -224,7 +226,7 @@ class Shadow:
             async with connection.cursor().copy(mirror.filled(table)) as copy:
                 await copy.write(rows)
             await connection.execute(mirror.opened(table))
-        opened.add(place)
+        self._names[dataset] = Names(self._names[dataset].guarded - {place})
 
     async def _tidy(self) -> None:
         """Gives back the room of rows that were replaced; autovacuum is off."""

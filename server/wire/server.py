@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from accountant.ledger import Ledger
@@ -207,7 +208,7 @@ class WireServer:
             shared=principal.name in self._limits.shared_logins,
             observe=parts.observe,
         )
-        names = parts.shadow.names(catalog.dataset)
+        names = partial(parts.shadow.names, catalog.dataset)
         session = Session(
             stream,
             behind,

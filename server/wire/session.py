@@ -78,7 +78,7 @@ class Session:
     Args:
         client: logged in.
         backend: logged in as the same analyst.
-        names: of the session's data set.
+        names: gives those of the session's data set; copying public tables can change them.
         desk: answers what is ours.
         most: the longest message of a client, in bytes.
         hears_of_search_path: the shadow reports when it changes, as Postgres does from 18 on.
@@ -88,7 +88,7 @@ class Session:
         self,
         client: Stream,
         backend: Backend,
-        names: Names,
+        names: Callable[[], Names],
         desk: Desk,
         most: int,
         *,
@@ -366,7 +366,7 @@ class Session:
         if changed and await self._is_next() and self.backend.status != b"E":
             self._search_path = await self._aside(self.binder.search_path())
             self._search_path_changed = False
-        return text, classify(text, self._names, self._search_path)
+        return text, classify(text, self._names(), self._search_path)
 
     async def _aside(self, question: Awaitable[T]) -> T:
         """What the shadow answers to a question of ours that stands before what the client sends.

@@ -76,6 +76,20 @@ def test_every_setting_is_listed_with_its_meaning(ada):
     assert all(meaning for _, meaning in rows)
 
 
+def test_a_public_table_that_grew_too_large_goes_to_the_gateway_at_once(door, ada, monkeypatch):
+    async def too_many(table):
+        return None
+
+    assert ("public", "cities") not in door.shadow.names("clinic").guarded
+    monkeypatch.setattr(door.shadow, "_public_rows", too_many)
+    door.run(door.shadow.resync())
+    assert ("public", "cities") in door.shadow.names("clinic").guarded
+    assert ada.execute("SELECT count(*) FROM cities").fetchone() == (6,)
+    monkeypatch.undo()
+    door.run(door.shadow.resync())
+    assert ada.execute("SELECT count(*) FROM cities").fetchone() == (6,)
+
+
 def test_several_statements_in_one_text(ada):
     cursor = ada.execute(f"{ASK}; {LEFT}")
     cursor.nextset()
