@@ -187,6 +187,19 @@ class Broke(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class Tripped(Observation):
+    """The shadow stopped a statement at a protected table. No row is there; it had better gone to
+    the gateway, or somebody looks for a way around it."""
+
+    dataset: Name
+    analyst: UUID
+
+    @property
+    def level(self) -> Level:
+        return Level.WARNING
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryWarned(Observation):
     """A library logged something. Its words may quote a connection string, so they are dropped."""
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from server.shadow import TRIPWIRE
 from server.wire import messages
 from server.wire.messages import FLUSH, SYNC, Message, ProtocolViolation
 from server.wire.stream import Gone, Stream
@@ -92,6 +93,8 @@ class Backend:
         """Told the name of every setting that the shadow reports."""
         self.on_tag: Callable[[bytes], None] = lambda _: None
         """Told the tag of every command that the shadow completes."""
+        self.on_trip: Callable[[], None] = lambda: None
+        """Told that a statement has reached a protected table of the shadow."""
         self._pending: deque[Owed] = deque()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -222,6 +225,8 @@ class Backend:
 
     def _failed(self, message: Message, head: Owed | None) -> None:
         fields = messages.read_report(message.body)
+        if TRIPWIRE.encode() in fields.get(b"M", b""):
+            self.on_trip()
         if head is not None and head.keep is not None and fields.get(b"V") not in _FATAL:
             head.keep.append(message)
         else:

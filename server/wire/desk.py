@@ -14,7 +14,7 @@ from analyzer.session_settings import SettingRefused
 from analyzer.types import Type
 from server.errors import rule_of
 from server.identity import Identity, NotAuthenticated, Principal
-from server.observations import Broke, Name, Observer
+from server.observations import Broke, Name, Observer, Tripped
 from server.replies import remaining_json
 from server.shadow import ShadowFailed
 from server.wire import answers, asks
@@ -119,6 +119,9 @@ class Desk:
     def broke(self, error: Exception) -> None:
         if rule_of(error).code == "internal_error":
             self._observe(Broke(Name("wire"), Name.of(error)))
+
+    def tripped(self) -> None:
+        self._observe(Tripped(Name(self._dataset), self._analyst))
 
     async def _must_hold(self) -> None:
         try:

@@ -71,6 +71,10 @@ class Desk(Protocol):
         """Hears of every exception that was turned into an error."""
         ...
 
+    def tripped(self) -> None:
+        """Hears of every statement of the shadow's that reached a protected table there."""
+        ...
+
 
 class Session:
     """A client behind its login, and the shadow before it.
@@ -99,6 +103,7 @@ class Session:
         self.binder = Binder(backend)
         self._desk = desk
         backend.on_setting, backend.on_tag = self.on_setting, self.on_tag
+        backend.on_trip = desk.tripped
         self._names = names
         self._most = most
         self._statements: dict[bytes, Own] = {}

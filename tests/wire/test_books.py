@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import psycopg
 import pytest
 
+from server.observations import Tripped
+from server.shadow import TRIPWIRE
 from server.wire import asks
 from server.wire.own import PASSED_ON
 
@@ -88,6 +91,21 @@ def test_a_public_table_that_grew_too_large_goes_to_the_gateway_at_once(door, ad
     monkeypatch.undo()
     door.run(door.shadow.resync())
     assert ada.execute("SELECT count(*) FROM cities").fetchone() == (6,)
+
+
+def test_the_operator_hears_of_what_trips(door, ada):
+    def trips() -> int:
+        return sum(isinstance(one, Tripped) for one in door.seen)
+
+    before = trips()
+    ada.execute(ASK)
+    ada.execute("EXPLAIN SELECT count(*) FROM patients")
+    ada.execute("SELECT * FROM patients LIMIT 0")
+    ada.execute("SELECT 'patients'::regclass")
+    assert trips() == before
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        ada.execute(f"SELECT epsql.{TRIPWIRE}()")
+    assert trips() == before + 1
 
 
 def test_several_statements_in_one_text(ada):
