@@ -245,9 +245,13 @@ class RelationBinder:
                     facts, domain=ValuesFrom(table.name, column.name), total_domain=True
                 )
             is_owner = column.name == own
-            facts = replace(facts, per_unit=per_unit or is_owner, owner=is_owner)
-            # A key of the unit around names people as much as their own.
-            facts = replace(facts, holds_owner=column.name == around)
+            facts = replace(
+                facts,
+                per_unit=per_unit or is_owner,
+                owner=is_owner,
+                # A key of the unit around names people as much as their own.
+                holds_owner=column.name == around,
+            )
             # Rows without an owner never count, so where a row counts its owner is there.
             nullable = column.nullable and not is_owner
             ref = Ref(alias, column.name, column.type, nullable, facts, (table.name, column.name))

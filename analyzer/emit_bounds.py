@@ -13,6 +13,9 @@ from analyzer.plan import SELECTION_KEY
 from analyzer.printing import Printer
 from analyzer.types import Type
 
+_SMALL = 2**30
+"""Grid points below it are integers, and so are their distances."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -165,7 +168,22 @@ def _totals(measure: Regular, rows: Rows) -> list[str]:
         counted = f"count({rows.of(measure.argument) if measure.argument is not None else '*'})"
         share = int(1 / measure.tick)
         return [counted if share == 1 else f"({counted} * {share})"]
+    if isinstance(measure, Shares) and not measure.squared and len(measure.axes) == 1:
+        (axis,) = measure.axes
+        if max(abs(axis.lower), abs(axis.upper)) < _SMALL:
+            return _distances(axis, rows.of(axis.argument))
     return [f"sum({cell})" for cell in _row_cells(measure, rows)]
+
+
+def _distances(axis: Axis, name: str) -> list[str]:
+    """The distances of a unit's values from both bounds, added up.
+
+    From one sum and one count, which PostgreSQL keeps once for both: values are read and clamped
+    once for each row, not twice. Bounds are small, so nothing overflows before 2^33 rows.
+    """
+    low, high = integer(axis.lower), integer(axis.upper)
+    total = f"sum(CASE WHEN ({name} IS NULL) THEN 0 ELSE {grid_point(axis, name)} END)"
+    return [f"({total} - ({low} * count({name})))", f"(({high} * count({name})) - {total})"]
 
 
 def _points(measure: Sum | Shares, rows: Rows) -> list[str]:
@@ -192,7 +210,7 @@ def grid_point(axis: Axis, name: str) -> str:
     """The value in grid steps, clamped between its bounds, as an integer; it cannot fail."""
     low, high, tick = axis.lower, axis.upper, axis.tick
     stored = axis.argument.facts.stored
-    whole = "integer" if max(abs(low), abs(high)) < 2**30 else "bigint"
+    whole = "integer" if max(abs(low), abs(high)) < _SMALL else "bigint"
     if stored.is_integer and tick == 1:
         return f"CAST(LEAST(GREATEST({name}, {integer(low)}), {integer(high)}) AS {whole})"
     lower, upper = _number(low * tick), _number(high * tick)
