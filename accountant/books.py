@@ -191,7 +191,7 @@ def _reserve(books: Books, request: Request, id_: str) -> Reservation | Replay:
         if track is not None:
             return _again(books, request, track)
     stored, owing = _stored(books, request, accounts)
-    view = stored.track.view if stored else _view(books, request)
+    view = stored.track.view if stored else _view(books, request, accounts)
     loss = view if stored else request.loss
     for account in owing:
         _check(account, loss)
@@ -271,8 +271,11 @@ def _stored(
     return best
 
 
-def _view(books: Books, request: Request) -> Loss:
+def _view(books: Books, request: Request, accounts: Iterable[Account]) -> Loss:
     """The loss of the new draws, with that of the cells that they are put together with.
+
+    Those cells are paid for by all accounts that see the new ones: a group that the analyst has
+    come to since has not.
 
     Raises:
         WrongState: the earlier release is not one that this one can build on, or not any more.
@@ -293,6 +296,7 @@ def _view(books: Books, request: Request) -> Loss:
         != tuple(
             track.reserved[name] for name in ("analyst", "dataset", "question_digest", "epoch")
         )
+        or not {account.key for account in accounts} <= set(charged_keys(track.reserved))
     ):
         raise WrongState(request.builds_on, "the base of another release")
     return track.view + request.loss

@@ -1,6 +1,7 @@
 """The road of a question, and the only file that knows every station on it.
 
     plan        = analyze(sql, catalog, ask)        pure; may refuse, free, without the data
+    offer       = offer_of(plan, earlier)           what the asker's earlier answers are worth
     reservation = ledger.reserve(...)               durable; may refuse, free, without the data
     ledger.dispatch(reservation.id)                 from here on nothing is given back
     exact       = engine.fetch(plan.blocks)         the only contact with protected data
@@ -23,27 +24,30 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeVar
 from uuid import UUID
 
 from accountant.errors import WrongState
-from accountant.ledger import Cells, EffectiveNoise, Ledger, Replay, Request, Reservation
+from accountant.ledger import Ledger, Replay, Request, Reservation
+from accountant.losses import ZERO
 from analyzer.asks import ErrorBar, ask_of
 from analyzer.catalog import Catalog, Scalar
 from analyzer.lexical import TextLimits
 from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from server import observations as seen
-from server.engines import Engine
+from server.engines import Engine, EngineFailed
 from server.noisy_cells import finish_input
 from server.observations import Name, Observer, Station
 from server.plans import Plans
 from server.releases import Publisher, answer
 from server.replies import reply_json, request_digest
+from server.reuse import Offer, cells_of, noises_of, offer_of, with_noises
 from server.ticks import Tick
+from server.turns import Turns
 
 T = TypeVar("T")
 
@@ -95,6 +99,8 @@ class Question:
     request_id: str | None = None
     """The analyst's own name for this question: asked again, it is answered again, for nothing."""
     options: QueryOptions = field(default_factory=QueryOptions)
+    fresh: bool = False
+    """Whether it is drawn and paid for anew, though the same was answered before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,7 @@ class Gateway:
         self._per_analyst = per_analyst
         self._at_once = at_once
         self._tick = tick or Tick()
+        self._turns = Turns()
         self._under_way: Counter[UUID] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -158,25 +165,26 @@ class Gateway:
         with self._place_for(analyst):
             dataset = self.dataset(question.dataset)
             plan = await self._plan(analyst, dataset, question)
-            held = await self._reserve(analyst, question, plan)
-            name = Name(plan.dataset)
-            if isinstance(held, Replay):
-                self._observe(seen.Replayed(held.id, name, analyst))
-                return Reply(held.id, held.answer, replayed=True)
-            reply = await self._answer(dataset, plan, held, began)
-            took = round(1000 * (time.monotonic() - began))
-            self._observe(seen.Answered(held.id, name, analyst, took))
-            return reply
+            async with nullcontext() if question.fresh else self._turns.turn(plan.digest):
+                offer, held = await self._hold(analyst, question, plan)
+                if isinstance(held, Replay):
+                    self._observe(seen.Replayed(held.id, Name(plan.dataset), analyst))
+                    return Reply(held.id, held.answer, replayed=True)
+                if held.cells is not None:
+                    return await self._again(analyst, dataset, plan, held, began)
+                return await self._answer(analyst, dataset, offer, held, began)
 
     async def quote(self, analyst: UUID, question: Question) -> PrivatePlan:
-        """The plan that the question would be answered by. Asks no data and costs nothing.
+        """The plan that the question would be answered by, with the noise that the answer would
+        have, and with what the analyst would pay. Asks no data and costs nothing.
 
         Raises:
             Refusal: as :meth:`query` would.
-            TooManyQueries, ServerBusy: ask again later.
+            TooManyQueries, ServerBusy, LedgerUnavailable: ask again later.
         """
         with self._place_for(analyst):
-            return await self._plan(analyst, self.dataset(question.dataset), question)
+            plan = await self._plan(analyst, self.dataset(question.dataset), question)
+            return (await self._offer(analyst, question, plan)).shown
 
     def dataset(self, name: str | None) -> Dataset:
         """The data set of a name; None is the only one, where there is only one.
@@ -241,10 +249,33 @@ class Gateway:
             question.options,
         )
 
-    async def _reserve(
+    async def _offer(self, analyst: UUID, question: Question, plan: PrivatePlan) -> Offer:
+        """How to answer, by what the analyst was told before."""
+        if question.fresh or not plan.draws:
+            return Offer(plan, plan)
+        return offer_of(plan, await self._ledger.earlier(analyst, plan.dataset, plan.question))
+
+    async def _hold(
         self, analyst: UUID, question: Question, plan: PrivatePlan
+    ) -> tuple[Offer, Reservation | Replay]:
+        """Debits what is missing, or all where what was stored counts no more by then."""
+        offer = await self._offer(analyst, question, plan)
+        try:
+            held = await self._reserve(analyst, question, offer)
+        except WrongState:
+            offer = Offer(plan, plan)
+            return offer, await self._reserve(analyst, question, offer)
+        if offer.stored and isinstance(held, Reservation) and held.cells is None:
+            await _to_the_end(self._ledger.void(held.id))
+            offer = Offer(plan, plan)
+            held = await self._reserve(analyst, question, offer)
+        return offer, held
+
+    async def _reserve(
+        self, analyst: UUID, question: Question, offer: Offer
     ) -> Reservation | Replay:
         """Debits. If the asker goes away meanwhile, the debit is taken back: no data was asked."""
+        plan, base = offer.plan, None if offer.stored else offer.base
         debit = asyncio.ensure_future(
             self._ledger.reserve(
                 Request(
@@ -254,11 +285,12 @@ class Gateway:
                     request_id=question.request_id,
                     request_digest=request_digest(question, plan.dataset),
                     plan_digest=plan.digest,
-                    question_digest=plan.digest,
+                    question_digest=plan.question,
                     sql=question.sql,
                     events=plan.events,
                     loss=plan.loss,
-                    replayable=False,
+                    replayable=bool(plan.draws) and not question.fresh,
+                    builds_on=None if base is None else base.id,
                 )
             )
         )
@@ -267,15 +299,36 @@ class Gateway:
         except asyncio.CancelledError:
             if not debit.cancelled() and debit.exception() is None:
                 held = debit.result()
-                if isinstance(held, Reservation):
+                if isinstance(held, Reservation) and held.recorded:
                     await self._give_up(held, plan, Station.RESERVE, asyncio.CancelledError())
             raise
 
+    async def _again(
+        self, analyst: UUID, dataset: Dataset, plan: PrivatePlan, held: Reservation, began: float
+    ) -> Reply:
+        """From stored cells to the reply. No data is touched, so what goes wrong is given back."""
+        assert held.cells is not None
+        shown = with_noises(plan, noises_of(held.cells))
+        try:
+            rows = await dataset.engine.finish(shown.finish, finish_input(shown, held.cells.rows))
+            body = reply_json(held, shown, answer(shown, rows))
+            await self._tick.wait(began)
+            if held.recorded:
+                await _to_the_end(self._ledger.settle(held.id, body))
+        except BaseException as error:
+            if held.recorded:
+                await self._give_up(held, plan, Station.RESERVE, error)
+            if isinstance(error, EngineFailed):
+                raise DataUnavailable from None
+            raise
+        self._observe(seen.Replayed(held.id, Name(plan.dataset), analyst))
+        return Reply(held.id, body, replayed=held.charge == ZERO)
+
     async def _answer(
-        self, dataset: Dataset, plan: PrivatePlan, held: Reservation, began: float
+        self, analyst: UUID, dataset: Dataset, offer: Offer, held: Reservation, began: float
     ) -> Reply:
         """From the debit to the stored answer."""
-        ledger, engine = self._ledger, dataset.engine
+        ledger, engine, plan = self._ledger, dataset.engine, offer.plan
         station = Station.READY
         try:
             # A database that is away would otherwise eat the budget of everybody who tries.
@@ -290,12 +343,12 @@ class Gateway:
                     del some
             station = Station.PUBLISH
             noisy = await asyncio.to_thread(publisher.release)
-            noises = [draw.noise for draw in plan.draws]
+            cells = await asyncio.to_thread(cells_of, offer, noisy)
             station = Station.FINISH
-            rows = await engine.finish(plan.finish, finish_input(plan, noisy, noises))
-            cells = Cells(noisy, _noises(plan))
+            shown = with_noises(plan, noises_of(cells))
+            rows = await engine.finish(shown.finish, finish_input(shown, cells.rows))
             station = Station.ANSWER
-            body = reply_json(held, plan, answer(plan, rows))
+            body = reply_json(held, shown, answer(shown, rows))
             await self._tick.wait(began)
             station = Station.SETTLE
             await _to_the_end(ledger.settle(held.id, body, cells))
@@ -308,6 +361,8 @@ class Gateway:
             if isinstance(error, Exception) and not refused:
                 raise FailedAfterDebit from None
             raise
+        took = round(1000 * (time.monotonic() - began))
+        self._observe(seen.Answered(held.id, Name(plan.dataset), analyst, took))
         return Reply(held.id, body, replayed=False)
 
     async def _wait_to_fail(self, began: float, *, gone: bool) -> None:
@@ -349,11 +404,6 @@ class Gateway:
             self._observe(seen.LedgerNotTold(held.id, dataset, station, Name.of(error)))
             return False
         return True
-
-
-def _noises(plan: PrivatePlan) -> tuple[EffectiveNoise, ...]:
-    """The noise of each draw, as the ledger keeps it."""
-    return tuple(EffectiveNoise(d.noise.kind.value, d.noise.scale) for d in plan.draws)
 
 
 async def _require_ready(engine: Engine) -> None:

@@ -13,7 +13,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from analyzer.plan import Block, PrivatePlan
-from mechanisms.calibration import Noise, error_bar
 from mechanisms.quantiles import read_quantile
 
 Groups = list[tuple[list[Any], list[Decimal]]]
@@ -46,31 +45,25 @@ def read_cells(cells: str) -> list[Groups]:
     ]
 
 
-def finish_input(plan: PrivatePlan, cells: str, noises: Sequence[Noise]) -> str:
+def finish_input(plan: PrivatePlan, cells: str) -> str:
     """What ``plan.finish`` reads: the groups of each block, and the error bars of all draws.
 
     Args:
-        plan: whose finish it is.
+        plan: with the noise that is in the cells.
         cells: as they are stored.
-        noises: what is in the cells, draw by draw; more exact than the plan's where they come of
-            several releases.
     """
-    found: list[object] = []
-    first = 0
-    for block, groups in zip(plan.blocks, read_cells(cells), strict=True):
-        own = noises[first : first + len(block.draws)]
-        first += len(block.draws)
-        found.append(
-            [
-                {
-                    "r": r,
-                    **{f"k{i}": key for i, key in enumerate(keys)},
-                    **_columns(block, [_whole(cell) for cell in noisy], own),
-                }
-                for r, (keys, noisy) in enumerate(groups)
-            ]
-        )
-    return json.dumps([*found, [error_bar(noise) for noise in noises]])
+    blocks = [
+        [
+            {
+                "r": r,
+                **{f"k{i}": key for i, key in enumerate(keys)},
+                **_columns(block, [_whole(cell) for cell in noisy]),
+            }
+            for r, (keys, noisy) in enumerate(groups)
+        ]
+        for block, groups in zip(plan.blocks, read_cells(cells), strict=True)
+    ]
+    return json.dumps([*blocks, [draw.error_bar for draw in plan.draws]])
 
 
 def _whole(cell: Decimal) -> int:
@@ -78,7 +71,7 @@ def _whole(cell: Decimal) -> int:
     return int(cell.to_integral_value(ROUND_HALF_EVEN))
 
 
-def _columns(block: Block, cells: Sequence[int], noises: Sequence[Noise]) -> dict[str, Any]:
+def _columns(block: Block, cells: Sequence[int]) -> dict[str, Any]:
     """The noisy columns of a group: cells, and quantiles in place of histograms."""
     histograms = {q.draw for q in block.quantiles}
     columns: dict[str, Any] = {
@@ -89,7 +82,7 @@ def _columns(block: Block, cells: Sequence[int], noises: Sequence[Noise]) -> dic
     }
     for i, one in enumerate(block.quantiles):
         draw = block.draws[one.draw]
-        values = read_quantile(one, [cells[c] for c in draw.cells], noises[one.draw], draw.tick)
+        values = read_quantile(one, [cells[c] for c in draw.cells], draw.noise, draw.tick)
         for way, value in zip(("", "u", "d"), values, strict=True):
             columns[f"q{i}{way}"] = str(value)
     return columns

@@ -17,7 +17,7 @@ from accountant.accounts import Account, Balances
 from accountant.filters import Budget, Shares, shares, spent_epsilon
 from accountant.filters import more_like as more_that_fit
 from accountant.ledger import Reservation
-from accountant.losses import Loss, delta_as_text, epsilon_as_text
+from accountant.losses import ZERO, Loss, delta_as_text, epsilon_as_text
 from accountant.records import Receipt
 from analyzer.plan import Parameter, PrivatePlan, SelectionKey
 from server.releases import Answer
@@ -62,6 +62,7 @@ def request_digest(question: Question, dataset: str) -> str:
         [[type(value).__name__, str(value)] for value in question.parameters],
         [str(part) for part in (question.epsilon, question.delta, question.rho, question.error)],
         repr(question.options),
+        question.fresh,
     ]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
@@ -72,7 +73,8 @@ def reply_json(held: Reservation, plan: PrivatePlan, answer: Answer) -> dict[str
         "release_id": str(held.id),
         "dataset": plan.dataset,
         **answer.to_json(),
-        "loss": loss_json(plan.loss),
+        "replayed": held.cells is not None and held.charge == ZERO,
+        "loss": loss_json(held.charge),
         "remaining": remaining_json(held.balances),
         "receipt": receipt_json(held.receipt),
     }

@@ -23,7 +23,7 @@ def publish(plan: PrivatePlan, *exact: Rows) -> str:
     publisher = Publisher(plan)
     for number, rows in enumerate(exact):
         publisher.take(number, rows)
-    return finish_input(plan, publisher.release(), [draw.noise for draw in plan.draws])
+    return finish_input(plan, publisher.release())
 
 
 def noisy_groups(plan: PrivatePlan, rows: Rows) -> list[dict[str, Any]]:

@@ -78,6 +78,14 @@ class QuestionBody(Body):
         bool, Field(description="Whether noisy counts below zero are shown as zero. Costs nothing.")
     ] = False
 
+    fresh: Annotated[
+        bool,
+        Field(
+            description="Whether to draw and pay anew though the same question was answered before;"
+            " for data that has changed since."
+        ),
+    ] = False
+
     def question(self) -> Question:
         """As the gateway takes it."""
         return Question(
@@ -92,6 +100,7 @@ class QuestionBody(Body):
             options=QueryOptions(
                 self.max_rows_contributed, self.max_groups_contributed, self.non_negative
             ),
+            fresh=self.fresh,
         )
 
 
@@ -134,6 +143,7 @@ _REPLY = {
         },
     ],
     "notices": ["Values of age are kept between 0 and 100."],
+    "replayed": False,
     "loss": {"epsilon": "0.5", "delta": "0", "rho": "0.125"},
     "remaining": {
         "analyst": {"epsilon": "9.5", "delta": "1e-6"},

@@ -77,6 +77,7 @@ class Served:
 
     url: str
     tokens: dict[str, str]
+    place: Place
     ids: dict[str, str] = field(default_factory=dict)
     """What the docs call something, and what it is called here."""
 
@@ -108,7 +109,7 @@ def serving(place: Place) -> Iterator[Served]:
             "ada": place.run("token", "new", "ada").strip(),
             "admin": place.run("token", "new", "--admin", "grace").strip(),
         }
-        yield Served(f"http://127.0.0.1:{json.loads(first)['port']}", tokens)
+        yield Served(f"http://127.0.0.1:{json.loads(first)['port']}", tokens, place)
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
@@ -270,6 +271,8 @@ def _same(shown: Any, got: Any, where: str, ids: dict[str, str], *, noisy: bool 
 def test_the_first_queries_of_the_readme(served, tmp_path):
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
+    # What other pages asked would be given again.
+    served.place.run("dataset", "epoch", "nafld", "--reason", "the first page")
     (tmp_path / ".demo").mkdir()
     (tmp_path / ".demo" / "epsql.env").write_text(
         f"EPSQL_URL={served.url}\nEPSQL_TOKEN={served.tokens['ada']}\n"

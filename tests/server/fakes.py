@@ -13,7 +13,7 @@ from accountant.accounts import Account, AccountKey, Balances, Scope
 from accountant.errors import WrongState
 from accountant.events import LaplaceEvent
 from accountant.filters import Budget
-from accountant.ledger import Cells, Replay, Request, Reservation
+from accountant.ledger import Cells, Earlier, Replay, Request, Reservation
 from accountant.losses import Loss
 from accountant.records import Receipt
 from analyzer.asks import Ask, EpsilonAsk
@@ -148,6 +148,9 @@ class FakeLedger:
         self.replay: Replay | None = None
         self.reserved: list[Request] = []
         self.cells: dict[UUID, Cells | None] = {}
+
+    async def earlier(self, analyst_id: UUID, dataset: str, question_digest: str) -> list[Earlier]:
+        return []
 
     async def reserve(self, request: Request) -> Reservation | Replay:
         await self._road.step("reserve")

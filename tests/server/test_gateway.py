@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
 from uuid import UUID
@@ -339,6 +340,7 @@ async def test_the_digest_of_a_request_tells_all_that_was_asked_apart(world):
         Question("SELECT 1", epsilon=Fraction(1, 2)),
         Question("SELECT 1", delta=Fraction(1, 2)),
         Question("SELECT 1", rho=Fraction(1, 2)),
+        Question("SELECT 1", fresh=True),
         Question("SELECT 1", error=ErrorBar(Fraction(500))),
         Question("SELECT 1", error=ErrorBar(Fraction(500), Fraction(2000))),
     ]
@@ -363,7 +365,8 @@ async def hold(world, count: int, analyst: UUID):
     """Starts queries that wait in the engine until the returned event is set."""
     go_on = asyncio.Event()
     world.road.at["fetch"] = go_on.wait
-    tasks = [asyncio.create_task(world.gateway.query(analyst, QUESTION)) for _ in range(count)]
+    fresh = replace(QUESTION, fresh=True)  # those that are the same would wait for one another
+    tasks = [asyncio.create_task(world.gateway.query(analyst, fresh)) for _ in range(count)]
     while world.road.steps.count("fetch") < count:  # noqa: ASYNC110 - the road is a list
         await asyncio.sleep(0.001)
     return go_on, tasks

@@ -138,7 +138,7 @@ async def test_who_goes_away_is_cancelled_and_stays_charged(front):
             raise
 
     front.road.at["fetch"] = for_ever
-    body = json.dumps({"sql": "SELECT 1", "request_id": "r1"})
+    body = json.dumps({"sql": "SELECT 1", "fresh": True, "request_id": "r1"})
     _, writer = await asyncio.open_connection("127.0.0.1", front.port)
     head = [
         "POST /v1/query HTTP/1.1",

@@ -150,7 +150,8 @@ def test_from_an_empty_ledger_to_an_answer(place):
         too_much = client.post("/v1/query", json={"sql": COUNT, "epsilon": "2.5"})
         assert (too_much.status_code, too_much.json()["sqlstate"]) == (400, "22023")
         client.post("/v1/query", json={"sql": COUNT, "epsilon": 2})
-        assert client.post("/v1/query", json={"sql": COUNT}).json()["code"] == "budget_exceeded"
+        anew = {"sql": COUNT, "fresh": True}
+        assert client.post("/v1/query", json=anew).json()["code"] == "budget_exceeded"
         spent = client.get("/v1/budget").json()["analyst"]["spent"]["epsilon"]
 
     assert spent == "3"

@@ -189,8 +189,10 @@ class World:
     def ask(
         self, sql: str, *, who: str = "ada", path: str = "/v1/query", **fields: Any
     ) -> httpx.Response:
-        """Sends a question."""
-        return self.send(json.dumps({"dataset": "clinic", "sql": sql, **fields}), who, path)
+        """Sends a question, to be drawn anew unless ``fresh=False``: the server is moved from one
+        clinic to another here, of which the ledger knows nothing."""
+        body = {"dataset": "clinic", "sql": sql, "fresh": True, **fields}
+        return self.send(json.dumps(body), who, path)
 
     def send(
         self,
@@ -213,7 +215,7 @@ class World:
         if text.body is not None:
             body = text.body
         else:
-            fields = {"dataset": "clinic", "sql": text.sql, **text.ask}
+            fields = {"dataset": "clinic", "sql": text.sql, "fresh": True, **text.ask}
             if text.parameters:
                 fields["parameters"] = list(text.parameters)
             body = json.dumps(fields)
