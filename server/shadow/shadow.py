@@ -81,14 +81,13 @@ class Shadow:
         self._public_rows = public_rows
         self._limits = limits or ShadowLimits()
         self._cluster = Cluster(binaries, parent, self._limits.sessions)
-        self._names = {
-            catalog.dataset: Names(mirror.table_places(catalog) | mirror.view_places(catalog))
-            for catalog in catalogs
-        }
+        self._names = {name: _all_guarded(catalog) for name, catalog in self._catalogs.items()}
         self._admin: dict[str, AsyncConnection] = {}
         self._busy = asyncio.Lock()
         self._admitted: set[str] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self.beginning = 0
+        """How many times it was made: what was shown before the last one is gone."""
 
     @property
     def socket(self) -> Path:
@@ -109,14 +108,9 @@ class Shadow:
         Raises:
             ShadowFailed: it cannot be had or does not start.
         """
-        await asyncio.to_thread(self._cluster.start)
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.close)
-            try:
-                await self._furnish()
-            except psycopg.Error as error:
-                # Its words quote the policy alone, and are for the operator.
-                raise ShadowFailed(f"the policy cannot be mirrored: {error}") from None
+            await self._start()
             await self.resync()
             self._keeper = asyncio.create_task(self._keep())
             undo.pop_all()
@@ -129,10 +123,7 @@ class Shadow:
             with suppress(asyncio.CancelledError):
                 await self._keeper
             self._keeper = None
-        for connection in self._admin.values():
-            await connection.close()
-        self._admin.clear()
-        await asyncio.to_thread(self._cluster.stop)
+        await self._stop()
 
     async def admit(self, analyst: str) -> None:
         """Makes the analyst's role, unless it is there. Call it at every login.
@@ -194,6 +185,31 @@ class Shadow:
             return False
         return True
 
+    async def _start(self) -> None:
+        await asyncio.to_thread(self._cluster.start)
+        try:
+            await self._furnish()
+        except psycopg.Error as error:
+            # Its words quote the policy alone, and are for the operator.
+            raise ShadowFailed(f"the policy cannot be mirrored: {error}") from None
+        self.beginning += 1
+
+    async def _stop(self) -> None:
+        for connection in self._admin.values():
+            await connection.close()
+        self._admin.clear()
+        self._admitted.clear()
+        self._names = {name: _all_guarded(catalog) for name, catalog in self._catalogs.items()}
+        await asyncio.to_thread(self._cluster.stop)
+
+    async def _begin_again(self) -> None:
+        """Makes all of it anew, because Postgres is gone. Whoever logs in later finds it."""
+        async with self._busy:
+            await self._stop()
+            with suppress(ShadowFailed, OSError):  # else it is tried again in a second
+                await self._start()
+        await self.resync()
+
     async def _furnish(self) -> None:
         """Hardens the template, and makes a database of it for each data set."""
         async with await self._connect("template1") as connection:
@@ -241,6 +257,8 @@ class Shadow:
         copied = loop.time()
         while True:
             await asyncio.sleep(1)
+            if not self._cluster.running():
+                await self._begin_again()
             with suppress(ShadowFailed, psycopg.Error):
                 async with self._owner(next(iter(self._catalogs))) as connection:
                     await connection.execute(
@@ -261,6 +279,8 @@ class Shadow:
         """The superuser's connection to a database, for one task at a time."""
         async with self._busy:
             try:
+                if dataset not in self._admin:
+                    raise ShadowFailed("the shadow is not there")
                 if self._admin[dataset].closed:  # Postgres restarts itself when a session crashes
                     self._admin[dataset] = await self._connect(dataset)
                 yield self._admin[dataset]
@@ -275,6 +295,10 @@ class Shadow:
             autocommit=True,
             options="-c default_transaction_read_only=off -c statement_timeout=0",
         )
+
+
+def _all_guarded(catalog: Catalog) -> Names:
+    return Names(mirror.table_places(catalog) | mirror.view_places(catalog))
 
 
 async def _run(connection: AsyncConnection, statements: Iterable[Statement]) -> None:

@@ -23,8 +23,9 @@ class Standing:
     def __init__(self, shadow: Shadow, ledger: Ledger) -> None:
         self._shadow = shadow
         self._ledger = ledger
-        self._shown: dict[tuple[UUID, str], UUID] = {}
-        """The last release of each analyst that is shown as it will stay, with all before it."""
+        self._shown: dict[tuple[UUID, str, int], UUID] = {}
+        """The last release of each analyst that is shown as it will stay, with all before it, by
+        the shadow's beginning."""
 
     async def show(self, analyst_id: UUID, analyst: str, dataset: str) -> None:
         """Everything as it is now. What was shown once and is over is not read again.
@@ -34,17 +35,17 @@ class Standing:
         """
         balances = await self._ledger.balances(analyst_id, dataset)
         await self._shadow.show_budget(analyst, dataset, list(map(_balance, balances.accounts)))
-        news = await self._news(analyst_id, dataset)
+        where = (analyst_id, dataset, self._shadow.beginning)
+        news = await self._news(analyst_id, dataset, self._shown.get(where))
         if news:
             await self._shadow.show_asked(analyst, dataset, [_asked(one) for one in news])
         for release in reversed(news):
             if release.finished_at is None:
                 break
-            self._shown[analyst_id, dataset] = release.id
+            self._shown[where] = release.id
 
-    async def _news(self, analyst_id: UUID, dataset: str) -> list[Release]:
+    async def _news(self, analyst_id: UUID, dataset: str, known: UUID | None) -> list[Release]:
         """The releases after the one that is known, newest first."""
-        known = self._shown.get((analyst_id, dataset))
         found: list[Release] = []
         while len(found) < KEPT:
             before = found[-1].id if found else None

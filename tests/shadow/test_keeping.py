@@ -123,8 +123,9 @@ async def test_a_session_that_crashes_takes_nothing_with_it():
         await ada.close()
 
 
-async def test_it_says_when_it_is_gone():
+async def test_it_says_when_it_is_gone(monkeypatch):
     async with running() as shadow:
+        monkeypatch.setattr(shadow._cluster, "running", lambda: True)  # it would be made anew
         assert await shadow.healthy()
         await asyncio.to_thread(shadow._cluster.stop)
         assert not await shadow.healthy()

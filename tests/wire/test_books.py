@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from decimal import Decimal
 
 import psycopg
@@ -106,6 +109,27 @@ def test_the_operator_hears_of_what_trips(door, ada):
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         ada.execute(f"SELECT epsql.{TRIPWIRE}()")
     assert trips() == before + 1
+
+
+def test_a_shadow_that_was_killed_comes_back_with_all_that_was_asked(door, name):
+    with door.connect(name) as before:
+        before.execute(ASK)
+        assert before.execute("SELECT count(*) FROM epsql.history").fetchone() == (1,)
+        home = door.shadow.socket.parent
+        os.kill(int((home / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):
+            for _ in range(200):
+                before.execute("SELECT 1")
+                time.sleep(0.05)
+    for _ in range(200):
+        if home != door.shadow.socket.parent and door.run(door.shadow.healthy()):
+            break
+        time.sleep(0.05)
+    assert not home.exists()
+    with door.connect(name) as after:
+        assert after.execute("SELECT count(*) FROM epsql.history").fetchone() == (1,)
+        assert after.execute(LEFT).fetchone() == (999,)
+        after.execute("SELECT * FROM cities")
 
 
 def test_several_statements_in_one_text(ada):
