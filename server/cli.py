@@ -115,6 +115,7 @@ def _policy(group: _Commands) -> None:
     _command(group, "draft", "write a first policy for EPSQL_DATA_URL", "policy_draft")
     grants = _command(group, "grants", "print the rights that epsql's role needs", "policy_grants")
     grants.add_argument("role", help="an existing role that owns nothing")
+    _command(group, "helpers", "print indexes that make answers faster", "policy_helpers")
 
 
 def _analyst(group: _Commands) -> None:

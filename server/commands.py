@@ -23,6 +23,7 @@ from server.policy import PolicyError, load_policy
 from server.policy_check import Severity, check
 from server.policy_draft import draft
 from server.policy_grants import grants_sql
+from server.policy_helpers import helpers_sql
 from server.settings import (
     DataSettings,
     LedgerSettings,
@@ -90,6 +91,11 @@ def policy_draft(_: Namespace) -> None:
 def policy_grants(options: Namespace) -> None:
     for catalog in _catalogs([]):
         print(grants_sql(catalog, options.role))
+
+
+def policy_helpers(_: Namespace) -> None:
+    for catalog in _catalogs([]):
+        print(helpers_sql(catalog))
 
 
 def _catalogs(files: Iterable[str]) -> list[Catalog]:

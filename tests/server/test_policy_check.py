@@ -15,6 +15,7 @@ from server.engines.structure import Structure, read_role, read_structure
 from server.policy import load_policy, parse_policy
 from server.policy_check import Severity, check, check_structure
 from server.policy_grants import grants_sql
+from server.policy_helpers import helpers_sql
 from tests.released import fetched
 
 POLICY = """\
@@ -196,6 +197,16 @@ def test_the_grants_follow_the_policy(clinic):
     assert role.writable == ()
     assert role.may_create == ()
     assert not role.may_use_temporary_tables
+
+
+def test_the_helpers_are_indexes_that_the_database_takes(clinic):
+    text = helpers_sql(parse_policy(POLICY))
+    assert text.count("CREATE INDEX") >= 1
+    assert '"secret"' not in text
+    with psycopg.connect(clinic) as connection:
+        for _ in range(2):  # run again, they are there already
+            connection.execute(text.encode())
+        connection.rollback()
 
 
 async def test_the_role_can_do_nothing_but_read(postgres, clinic):
