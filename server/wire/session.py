@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from analyzer.catalog import Scalar
-from analyzer.classify import Kind, Names, Piece, classify
+from analyzer.classify import Kind, Names, Piece
 from analyzer.refusals import BadArgument, Refusal, SyntaxRefused, Unsupported
 from server.errors import ErrorBody, NoTransaction, body_of
 from server.gateway import FailedAfterDebit
@@ -26,6 +26,7 @@ from server.wire.binding import Binder, Portal, Surroundings, formatted
 from server.wire.messages import BIND_COMPLETE, NO_DATA, Message, ProtocolViolation
 from server.wire.own import PASSED_ON, Act, Own, own
 from server.wire.stream import Gone, Stream
+from server.wire.texts import Texts
 
 T = TypeVar("T")
 
@@ -104,13 +105,12 @@ class Session:
         self._desk = desk
         backend.on_setting, backend.on_tag = self.on_setting, self.on_tag
         backend.on_trip = desk.tripped
-        self._names = names
+        self._texts = Texts(names)
         self._most = most
         self._statements: dict[bytes, Own] = {}
         self._portals: dict[bytes, Portal] = {}
         self._books: set[bytes] = set()
         """Statements that have read the schema ``epsql``; it is brought up to date for each."""
-        self._search_path: tuple[str, ...] = ()
         self._search_path_changed = True
         self._hears_of_search_path = hears_of_search_path
         self._renamed = False
@@ -132,6 +132,7 @@ class Session:
         Raises:
             Gone, ProtocolViolation, SessionEnds: it cannot go on.
         """
+        await self._look_at_search_path()  # Now, so as not to do it amid what the client begins.
         while True:
             message = await self.client.message(self._most)
             if message.kind == b"X":
@@ -367,11 +368,14 @@ class Session:
     async def _pieces(self, sql: bytes) -> tuple[str, tuple[Piece, ...]]:
         """What a text holds."""
         text = sql.decode(self.backend.codec, "surrogateescape")
+        await self._look_at_search_path()
+        return text, self._texts.pieces(text)
+
+    async def _look_at_search_path(self) -> None:
         changed = self._search_path_changed or not self._hears_of_search_path
         if changed and await self._is_next() and self.backend.status != b"E":
-            self._search_path = await self._aside(self.binder.search_path())
+            self._texts.search_path = await self._aside(self.binder.search_path())
             self._search_path_changed = False
-        return text, classify(text, self._names(), self._search_path)
 
     async def _aside(self, question: Awaitable[T]) -> T:
         """What the shadow answers to a question of ours that stands before what the client sends.
