@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import analysis, bounding, road, shadow
+from benchmarks import analysis, bounding, road, shadow, wire
 from server.demo_data import POLICY, prepare
 from server.embedded import EmbeddedPostgres
 from server.policy import load_policy
@@ -25,6 +25,9 @@ def main() -> None:
             "A question over HTTP beside the raw query over psycopg, wall time",
             road.run(catalog, databases, postgres.url("nafld")),
         )
+        rates, memory = wire.run(catalog, databases, postgres.url("nafld"))
+        _print("Postgres clients, eight connections at once", rates)
+        _print("Postgres clients, memory", memory)
 
 
 def _print(title: str, rows: list[tuple[str, ...]]) -> None:
