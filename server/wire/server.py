@@ -36,6 +36,8 @@ from server.wire.tls import Tls
 
 _TLS_RECORD = b"\x16"
 """How a client begins that encrypts without asking first."""
+_BREATH = 0.05
+"""Seconds until connections are taken again after one could not be."""
 _SHORT_SECRET, _LONG_SECRET = 4, 32
 """Bytes of a cancel key: protocol 3.0 has no room for more."""
 _TERMINATED = ErrorBody(
@@ -90,7 +92,15 @@ class WireServer:
         door.setblocking(False)
         try:
             while True:
-                accepted, _ = await loop.sock_accept(door)
+                try:
+                    accepted, _ = await loop.sock_accept(door)
+                except OSError:  # Out of files, or the client was gone at once.
+                    await asyncio.sleep(_BREATH)
+                    continue
+                # Beyond the limit there is room to be refused, and for cancels; not without end.
+                if len(self._connections) >= 2 * self._limits.connections:
+                    accepted.close()
+                    continue
                 task = asyncio.create_task(self._connection(accepted))
                 self._connections.add(task)
                 task.add_done_callback(self._connections.discard)

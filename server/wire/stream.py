@@ -114,14 +114,11 @@ class Stream(asyncio.Protocol):
         await self._writable.wait()
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Goes on encrypted, as the server's side.
+        """Goes on encrypted, as the server's side. Nothing may be unread.
 
         Raises:
-            ProtocolViolation: bytes came before they could be encrypted.
             OSError, Gone: the handshake failed.
         """
-        if self._buffer:
-            raise ProtocolViolation("received unencrypted data after SSL request")
         loop = asyncio.get_running_loop()
         new = await loop.start_tls(self.transport, self, context, server_side=True)
         if new is None:

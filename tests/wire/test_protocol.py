@@ -262,3 +262,12 @@ def test_notices_come_before_the_rows(raw):
     assert kinds(raw.until(b"Z")) == b"NTDCZ"
     raw.send(parse(COUNT), bind(), describe(b"P"), execute(), SYNC)
     assert kinds(raw.until(b"Z")) == b"12TNDCZ"
+
+
+def test_a_cursor_of_sql_takes_the_name_of_a_portal_that_is_gone(door, name, raw):
+    raw.send(parse(COUNT, b"n"), bind(b"p", b"n"), SYNC)
+    raw.send(messages.query(b"BEGIN; DECLARE p CURSOR FOR SELECT 7"), execute(b"p"), SYNC)
+    ready(raw), ready(raw)
+    found = ready(raw)
+    assert messages.read_row(found[0].body) == (b"7",)
+    assert door.spent(name) == 0

@@ -144,3 +144,14 @@ def test_a_stored_verifier_holds_neither_password_nor_client_key():
     assert isinstance(one, Verifier)
     salted = hashlib.pbkdf2_hmac("sha256", b"pencil", SALT, scram.ITERATIONS)
     assert scram._hmac(salted, b"Client Key") not in {one.stored_key, one.server_key}
+
+
+def test_a_proof_over_another_nonce_belongs_to_another_exchange():
+    one = exchange("pencil")
+    one.first("SCRAM-SHA-256", FIRST)
+    nonce, one._nonce = one._nonce, b"rOprNGfwEbeRWgbNEkqO-of-yesterday"
+    final = _final(one, b"n,,")
+    one._nonce = nonce
+    with pytest.raises(ScramFailed):
+        one.last(final)
+    assert one.last(_final(one, b"n,,"))[0] == 0

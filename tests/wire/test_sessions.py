@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -215,3 +216,44 @@ def test_nothing_of_a_session_is_in_the_log(door, name, ada):
     assert secret not in said
     assert "canary" not in said
     assert door.tokens[name] not in said
+
+
+def test_cancels_at_any_time_leave_the_session_whole(door, name, ada):
+    """Whatever a cancel hits, the next statement is answered as if there had been none."""
+    chance = random.Random(7)
+    texts = ["SELECT 7", "SELECT count(*) FROM patients WHERE age > {}", "SHOW datestyle",
+             "EXPLAIN SELECT count(*) FROM patients", "SELECT 7; SELECT count(*) FROM visits WHERE id > {}"]  # fmt: skip
+    ended = threading.Event()
+
+    def cancel() -> None:
+        while not ended.is_set():
+            ada.cancel_safe()
+            time.sleep(chance.random() / 200)
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    answered = 0
+    try:
+        for number in range(40):
+            sql = chance.choice(texts).format(2_000 + number)
+            try:
+                answered += len(ada.execute(sql.encode(), prepare=chance.random() < 0.5).fetchall())
+            except errors.QueryCanceled:
+                pass
+            except errors.SyntaxError:
+                assert ";" in sql  # several statements cannot be prepared
+    finally:
+        ended.set()
+        canceller.join()
+    until(lambda: not _was_cancelled(ada))
+    assert ada.execute("SELECT 7").fetchone() == (7,)
+    assert ada.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def _was_cancelled(connection: psycopg.Connection) -> bool:
+    """A cancel that is on its way when its sender has stopped may still arrive."""
+    try:
+        connection.execute("SELECT 1")
+    except errors.QueryCanceled:
+        return True
+    return False
