@@ -24,6 +24,7 @@ OWN = {
     "max_rows_contributed": "How many rows of one person count in an answer.",
     "max_groups_contributed": "In how many groups of an answer one person counts.",
     "non_negative": "Whether counts below zero are shown as zero.",
+    "fresh": "Whether the data is asked anew, and paid for, where an answer is known.",
     "analyst_token": "For logins that people share: the token of the one who asks.",
 }
 """Settings of epsql, without the prefix, each with its meaning."""

@@ -80,11 +80,18 @@ def _scalar(value: str, *, whole: bool) -> Scalar:
     return read if isinstance(read, bool | int | Decimal | str) else value
 
 
-def cost(body: Mapping[str, Any], notes: Sequence[str] = ()) -> tuple[str, str]:
+def cost(
+    body: Mapping[str, Any], notes: Sequence[str] = (), *, again: bool = False
+) -> tuple[str, str]:
     """The NOTICE of an answer, and its detail: error bars, what it cost, and what is left."""
-    loss, left = body["loss"], body["remaining"]
-    parts = [*_bars(body), f"cost epsilon {loss['epsilon']}"]
-    parts.append(f"left {left['analyst']['epsilon']} of yours, {left['dataset']['epsilon']} of all")
+    loss, left, parts = body["loss"], body["remaining"], _bars(body)
+    if again:
+        parts.append("told you before, nothing debited")
+    else:
+        parts.append(f"cost epsilon {loss['epsilon']}")
+        parts.append(
+            f"left {left['analyst']['epsilon']} of yours, {left['dataset']['epsilon']} of all"
+        )
     return "; ".join(parts), " ".join([*body["notices"], *notes])
 
 

@@ -58,7 +58,10 @@ class Asker:
             Exception: what the gateway raises.
         """
         reply = await self._run(self._gateway.query(analyst, question), seconds)
-        return Answered(answers.rows_json(reply.body["rows"]), answers.cost(reply.body, notes))
+        again = reply.replayed or reply.body["replayed"]
+        return Answered(
+            answers.rows_json(reply.body["rows"]), answers.cost(reply.body, notes, again=again)
+        )
 
     async def quote(self, analyst: UUID, question: Question, *, as_json: bool) -> Answered:
         """What the question would cost, as the rows of an EXPLAIN. Costs nothing.

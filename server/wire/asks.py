@@ -63,6 +63,7 @@ SETTINGS: Mapping[str, Callable[[str], Any]] = {
     "delta": _delta,
     "epsilon": _above_zero,
     "error": error_bar_of,
+    "fresh": _truth,
     "max_groups_contributed": _whole,
     "max_rows_contributed": _whole,
     "non_negative": _truth,
@@ -104,6 +105,7 @@ def question(
         rho=of["rho"],
         error=of["error"],
         request_id=of["request_id"],
+        fresh=bool(of["fresh"]),
         options=QueryOptions(
             of["max_rows_contributed"], of["max_groups_contributed"], bool(of["non_negative"])
         ),

@@ -14,6 +14,8 @@ import psycopg
 import pytest
 from psycopg import errors, generators
 
+from tests.wire.conftest import new_question
+
 COUNT = "SELECT count(*) FROM patients"
 BY_SEX = "SELECT sex, count(*) AS n, avg(age) AS a FROM patients GROUP BY sex ORDER BY sex"
 E12 = 10**12
@@ -239,13 +241,13 @@ def test_settings_follow_the_transaction(door, name, ada):
         ada.execute("SET epsql.epsilon = '2'")
         ada.execute("SET LOCAL epsql.non_negative = on")
         raise ZeroDivisionError
-    ada.execute(COUNT)
+    ada.execute(new_question())
     assert door.spent(name) == E12 // 2
     with ada.transaction():
         ada.execute("SET LOCAL epsql.epsilon = '0.25'")
-        ada.execute(COUNT)
+        ada.execute(new_question())
     ada.execute("RESET epsql.epsilon")
-    ada.execute(COUNT)  # the policy's default, 1
+    ada.execute(new_question())  # the policy's default, 1
     assert door.spent(name) == E12 // 2 + E12 // 4 + E12
 
 
@@ -256,6 +258,17 @@ def test_a_request_id_is_answered_once(door, name, ada):
     assert door.spent(name) == E12
     with pytest.raises(errors.UniqueViolation):
         ada.execute(BY_SEX)
+
+
+def test_what_was_told_is_told_again_for_nothing(door, name, ada):
+    heard, sql = notices(ada), new_question()
+    assert exact(sql, ada) == exact(sql, ada)
+    assert door.spent(name) == E12
+    assert "cost epsilon 1; left 999 of yours" in heard[0].message
+    assert heard[1].message.endswith("at 95 %; told you before, nothing debited")
+    ada.execute("SET epsql.fresh = on")
+    ada.execute(sql)
+    assert door.spent(name) == 2 * E12
 
 
 def test_the_budget_ends(door, name, ada):

@@ -14,6 +14,7 @@ from server.observations import Tripped
 from server.shadow import TRIPWIRE
 from server.wire import asks
 from server.wire.own import PASSED_ON
+from tests.wire.conftest import new_question
 
 ASK = "SELECT count(*) FROM patients"
 LEFT = "SELECT epsilon_left FROM epsql.budget WHERE scope = 'analyst'"
@@ -41,7 +42,7 @@ def test_what_was_spent_by_the_other_door_is_seen_too(door, name, ada):
 def test_a_prepared_statement_sees_the_budget_of_now_each_time(ada):
     for times in range(3):
         assert ada.execute(LEFT, prepare=True).fetchone() == (1000 - times,)
-        ada.execute(ASK)
+        ada.execute(new_question())
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -64,9 +65,9 @@ def test_nobody_sees_what_others_asked(door, ada):
 def test_many_questions_are_all_there(ada, monkeypatch):
     monkeypatch.setattr("server.wire.standing._PAGE", 2)
     for _ in range(5):
-        ada.execute(ASK)
+        ada.execute(new_question())
     assert ada.execute("SELECT count(*) FROM epsql.history").fetchone() == (5,)
-    ada.execute(ASK)
+    ada.execute(new_question())
     assert ada.execute("SELECT count(*) FROM epsql.history").fetchone() == (6,)
 
 

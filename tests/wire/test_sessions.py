@@ -118,9 +118,9 @@ def test_the_secret_of_another_session_cancels_nothing(door, name, ada):
 
 
 def test_statement_timeout_stops_a_question(door, name, ada):
-    ada.execute("SET statement_timeout = '100ms'")
-    with held(door), asking(ada) as found:
-        pass
+    ada.execute("SET statement_timeout = '2s'")
+    with held(door) as data, asking(ada) as found:
+        assert data.asked.wait(PATIENCE)
     assert isinstance(found[0], errors.QueryCanceled)
     assert door.spent(name) == E12
 
