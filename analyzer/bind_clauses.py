@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
-from analyzer.expressions import Expr
-from analyzer.functions.base import coerce
-from analyzer.refusals import BadArgument, Unsupported, WrongGrouping, WrongType
+from analyzer.expressions import Call, Expr
+from analyzer.functions import build
+from analyzer.functions.base import coerce, constant
+from analyzer.refusals import BadArgument, Refusal, Unsupported, WrongGrouping, WrongType
 from analyzer.scope import Scope, name_of
 from analyzer.stages import COMPANIONS, SortKey
 from analyzer.syntax import only, position_of
@@ -127,6 +128,23 @@ def condition(clause: exp.Expression | None, binder: ExpressionBinder, name: str
     if bound.type is not Type.BOOL:
         raise WrongType(f"{name} takes a condition.", position=position_of(clause))
     return bound
+
+
+def of_one_type(values: Sequence[Expr], tree: exp.Expression) -> tuple[Call, list[Expr]]:
+    """The values of a column in the parts of a union, and a CASE that has their type and facts.
+
+    Raises:
+        WrongType: they share no type, by the rules of CASE.
+    """
+    try:
+        branches = [part for value in values[:-1] for part in (constant(True), value)]
+        whole = build("case", [*branches, values[-1]])
+    except Refusal as refusal:
+        refusal.message = "A column has different types in the parts of UNION."
+        refusal.position = position_of(tree)
+        raise
+    assert isinstance(whole, Call)
+    return whole, [*whole.args[1:-1:2], whole.args[-1]]
 
 
 def sort_keys(

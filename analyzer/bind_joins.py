@@ -35,21 +35,8 @@ def join(
     Raises:
         Refusal: an unsupported join, or a condition that says nothing here.
     """
-    only(node, "this", "on", "using", "side", "kind")
-    side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-    if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "CROSS", "OUTER"):
-        raise Unsupported(
-            f"{side or kind} JOIN is not supported.",
-            hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
-            position=position_of(node),
-        )
     right, entry = item
-    if any(e.name == entry.name for e in scope.entries):
-        raise SyntaxRefused(
-            f'The name "{entry.name}" is used twice in FROM.',
-            hint="Give one of them an alias.",
-            position=position_of(node),
-        )
+    side = side_of(node, scope, entry)
     both = replace(scope, entries=(*scope.entries, entry))
     on = condition(node.args["on"], both) if node.args.get("on") else None
     on, used = _using(scope, entry, node, on)
@@ -75,6 +62,30 @@ def join(
         new = {name for name, _, _ in used}
         merged = {n: ref if n in new else _pad(ref, whole=whole) for n, ref in merged.items()}
     return Join(True, kept, padded, on), replace(scope, entries=entries, merged=merged)
+
+
+def side_of(node: exp.Join, scope: Scope, entry: Entry) -> str:
+    """LEFT, RIGHT, or nothing, of a join that adds ``entry`` to ``scope``.
+
+    Raises:
+        Unsupported: another kind of join.
+        SyntaxRefused: the name is there already.
+    """
+    only(node, "this", "on", "using", "side", "kind")
+    side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
+    if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "CROSS", "OUTER"):
+        raise Unsupported(
+            f"{side or kind} JOIN is not supported.",
+            hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
+            position=position_of(node),
+        )
+    if any(e.name == entry.name for e in scope.entries):
+        raise SyntaxRefused(
+            f'The name "{entry.name}" is used twice in FROM.',
+            hint="Give one of them an alias.",
+            position=position_of(node),
+        )
+    return side
 
 
 def _using(

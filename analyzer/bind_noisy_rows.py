@@ -9,18 +9,17 @@ from sqlglot import exp
 
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_groups import GroupBinder
+from analyzer.bind_joins import side_of
 from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.catalog import Scalar
 from analyzer.expressions import Expr
 from analyzer.functions import build
 from analyzer.functions.base import coerce
-from analyzer.refusals import SyntaxRefused, Unsupported, WrongType
+from analyzer.refusals import SyntaxRefused, WrongType
 from analyzer.scope import Entry, Scope, name_of
 from analyzer.stages import Paired, Source
-from analyzer.syntax import only, position_of
+from analyzer.syntax import position_of
 from analyzer.types import Type
-
-_JOINS = {"": "JOIN", "LEFT": "LEFT JOIN", "RIGHT": "LEFT JOIN"}
 
 
 class NoisyRows(ExpressionBinder):
@@ -71,21 +70,8 @@ def paired(
     Raises:
         Refusal: an unsupported join, or a condition that says nothing here.
     """
-    only(node, "this", "on", "using", "side", "kind")
-    side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-    if side not in _JOINS or kind not in ("", "INNER", "CROSS", "OUTER"):
-        raise Unsupported(
-            f"{side or kind} JOIN is not supported.",
-            hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
-            position=position_of(node),
-        )
     right, entry = item
-    if any(e.name == entry.name for e in scope.entries):
-        raise SyntaxRefused(
-            f'The name "{entry.name}" is used twice in FROM.',
-            hint="Give one of them an alias.",
-            position=position_of(node),
-        )
+    side = side_of(node, scope, entry)
     both, merged, on = Scope((*scope.entries, entry), scope.merged), dict(scope.merged), None
     if node.args.get("on"):
         on = coerce(NoisyRows(both, parameters, "ON", None).bind(node.args["on"]), Type.BOOL)
@@ -107,7 +93,7 @@ def paired(
         merged = {n: e if n in used else replace(e, nullable=True) for n, e in merged.items()}
         return Paired("LEFT JOIN", right, left, on), Scope(entries, merged)
     entries = (*scope.entries, _padded(entry) if side else entry)
-    return Paired(_JOINS[side], left, right, on), Scope(entries, merged)
+    return Paired("LEFT JOIN" if side else "JOIN", left, right, on), Scope(entries, merged)
 
 
 def _padded(entry: Entry) -> Entry:

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from analyzer.bind_clauses import Item, count_of, sort_keys
+from analyzer.bind_clauses import Item, count_of, of_one_type, sort_keys
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_noisy import Ctes, bare
-from analyzer.expressions import Call, Expr, Facts, Ref
-from analyzer.functions import build
-from analyzer.functions.base import constant
-from analyzer.refusals import Refusal, Unsupported, WrongType
+from analyzer.expressions import Expr, Facts, Ref
+from analyzer.refusals import Unsupported, WrongType
 from analyzer.scope import Entry, Scope
 from analyzer.stages import Arm, Stacked, Stage
 from analyzer.syntax import given, only, position_of, spoken
@@ -90,14 +88,6 @@ def _shared(
     alias: str, index: int, values: list[Ref], tree: exp.Expression
 ) -> tuple[Ref, list[Expr]]:
     """A column of the union, with its values in the parts: they share a type as in CASE."""
-    try:
-        branches = [part for value in values[:-1] for part in (constant(True), value)]
-        whole = build("case", [*branches, values[-1]])
-    except Refusal as refusal:
-        refusal.message = "A column has different types in the parts of UNION."
-        refusal.position = position_of(tree)
-        raise
-    assert isinstance(whole, Call)
-    typed = [*whole.args[1:-1:2], whole.args[-1]]
+    whole, typed = of_one_type(values, tree)
     facts = Facts(whole.facts.stored, whole.facts.physical)
     return Ref(alias, f"o{index}", whole.type, whole.nullable, facts), typed

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from analyzer.bind_clauses import aggregates, inner, output_name
+from analyzer.bind_clauses import aggregates, inner, of_one_type, output_name
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_own import OwnBinder, grouped
 from analyzer.catalog import ValuesFrom
 from analyzer.domains import as_column
-from analyzer.expressions import Call, Expr, Ref, Steps
-from analyzer.functions import build
-from analyzer.functions.base import coerce, constant
-from analyzer.refusals import Refusal, UnboundedInfluence, Unsupported
+from analyzer.expressions import Expr, Ref, Steps
+from analyzer.functions.base import coerce
+from analyzer.refusals import UnboundedInfluence, Unsupported
 from analyzer.relation import Derived, Union
 from analyzer.scope import Scope, qualifiers_of
 from analyzer.syntax import given, only, position_of, spoken
@@ -215,15 +214,7 @@ def _arm(
 
 def _shared(values: tuple[Expr, ...], tree: exp.Expression) -> tuple[Ref, list[Expr]]:
     """A column of a union, with its values in the parts: they share a type as in CASE."""
-    try:
-        branches = [part for value in values[:-1] for part in (constant(True), value)]
-        whole = build("case", [*branches, values[-1]])
-    except Refusal as refusal:
-        refusal.message = "A column has different types in the parts of UNION ALL."
-        refusal.position = position_of(tree)
-        raise
-    assert isinstance(whole, Call)
-    typed = [*whole.args[1:-1:2], whole.args[-1]]
+    whole, typed = of_one_type(values, tree)
     domains = [value.facts.domain for value in typed]
     domain = whole.facts.domain
     if not isinstance(domain, tuple):

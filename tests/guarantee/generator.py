@@ -83,6 +83,19 @@ class Generator:
         self.chance = random.Random(seed)
         self.plain = plain
 
+    def several(self) -> str:
+        """Several aggregations in one text: values of one row, or rows under one another."""
+        totals = []
+        for number in range(self.chance.randint(2, 3)):
+            from_ = self._from()
+            where = f" WHERE {self._condition(from_.columns)}" if self._one_in(2) else ""
+            totals.append(f"SELECT {self._aggregate(from_)} AS a{number} FROM {from_.text}{where}")
+        if self._one_in(2):
+            values = [f"({text}) AS v{i}" for i, text in enumerate(totals)]
+            return f"SELECT {', '.join(values)}"
+        arms = [text.replace("SELECT ", f"SELECT {i} AS i, ", 1) for i, text in enumerate(totals)]
+        return " UNION ALL ".join(arms)
+
     def question(self) -> str:
         """One SELECT."""
         from_ = self._from()

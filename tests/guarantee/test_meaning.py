@@ -7,7 +7,7 @@ a threshold that shows every group. Groups of public keys that have no row are o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime
@@ -142,10 +142,16 @@ def test_answers_mean_what_postgres_means(
         assert not differences(sql, plan, without_noise(plan, source, monkeypatch), theirs)
 
 
-def _check(seed: int, number: int, places: list[Replay], monkeypatch: pytest.MonkeyPatch) -> None:
+def _check(
+    seed: int,
+    number: int,
+    places: list[Replay],
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Generator], str] = Generator.question,
+) -> None:
     generator, compared = Generator(seed, plain=True), 0
     for i in range(number):
-        sql, source = generator.question(), places[i % len(places)]
+        sql, source = make(generator), places[i % len(places)]
         try:
             plan = analyze(sql, data.catalog(), options=_WIDE, ask=_ASK)
         except Refusal:
@@ -162,6 +168,13 @@ def test_random_answers_mean_what_postgres_means(
     seed: int, tame_places: list[Replay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _check(seed + 300, 40, tame_places, monkeypatch)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_texts_of_several_aggregations_mean_what_postgres_means(
+    seed: int, tame_places: list[Replay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _check(seed + 500, 40, tame_places, monkeypatch, Generator.several)
 
 
 @pytest.mark.slow
