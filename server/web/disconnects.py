@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from server.errors import Cancelled
+from server.wanted import while_wanted
 
 T = TypeVar("T")
 
@@ -22,18 +22,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         Cancelled: the connection closed, or somebody else cancelled the work.
     """
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(_closed(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task})
-    if task.cancelled():
-        raise Cancelled
-    return task.result()
+    return await while_wanted(asyncio.create_task(work), _closed(request))
 
 
 async def _closed(request: Request) -> None:

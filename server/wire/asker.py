@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from server.errors import Cancelled
 from server.gateway import Gateway, Question
 from server.replies import quote_json
+from server.wanted import while_wanted
 from server.wire import answers
 from server.wire.stream import Stream
 
@@ -82,20 +82,11 @@ class Asker:
         return True
 
     async def _run(self, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
-        task = asyncio.create_task(work)
-        gone = asyncio.create_task(self._client.gone.wait())
-        self._running = task
+        self._running = asyncio.create_task(work)
         try:
-            await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            return await while_wanted(self._running, self._client.gone.wait(), seconds)
         finally:
             self._running = None
-            gone.cancel()
-            while not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-        if task.cancelled():
-            raise Cancelled
-        return task.result()
 
 
 def _lines(quote: dict[str, Any]) -> list[str]:

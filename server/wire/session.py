@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from analyzer.catalog import Scalar
 from analyzer.classify import Kind, Names, Piece
 from analyzer.refusals import BadArgument, Refusal, SyntaxRefused, Unsupported
-from server.errors import ErrorBody, NoTransaction, body_of
+from server.errors import Cancelled, ErrorBody, NoTransaction, body_of
 from server.gateway import FailedAfterDebit
 from server.wire import asks, messages, simple
 from server.wire.asker import NO_ROWS, Answered
@@ -30,6 +30,7 @@ from server.wire.texts import Texts
 
 T = TypeVar("T")
 
+_CANCELLED = b"57014"
 _RENAMING = (b"DEALLOCATE", b"DISCARD", b"PREPARE")
 """Commands after which a name may stand for another statement, as their tags begin."""
 
@@ -207,9 +208,10 @@ class Session:
             self.client.write(said.frame)
         try:
             await self.binder.materialise(one, answered.rows, fields or (), portal.bind)
-        except ShadowRefused:
+        except ShadowRefused as error:
             # Its words are about the answer; and what was paid for is in the ledger.
-            raise FailedAfterDebit from None
+            failed = Cancelled if error.fields.get(b"C") == _CANCELLED else FailedAfterDebit
+            raise failed from None
 
     def forget_unnamed(self) -> None:
         """A simple Query drops the unnamed statement and portal."""
