@@ -69,6 +69,7 @@ class _QueryBinder(OuterBinder):
         before = self.relations.begin()
         source, scope, where, owned = self.relations.source(tree, ctes)
         if owned.owner is None:
+            assert self.relations.unit is None, "rows without an owner come of public tables only"
             self.relations.unit = before
             return self.over_public(tree, ctes, source, scope, where)
         items = items_of(tree)
