@@ -87,9 +87,16 @@ class Cluster:
         self._binaries = binaries or found_programs()
         self._parent = parent or Path(tempfile.gettempdir())
         self._sessions = sessions
-        self.home = Path()
+        self._home: Path | None = None
         self._lock: int | None = None
         self._watch: subprocess.Popen[bytes] | None = None
+
+    @property
+    def home(self) -> Path:
+        """Its directory, from its start to its stop."""
+        if self._home is None:
+            raise ShadowFailed("it is not started")
+        return self._home
 
     @property
     def socket(self) -> Path:
@@ -103,7 +110,7 @@ class Cluster:
         """
         _sweep(self._parent)
         try:
-            self.home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._parent))
+            self._home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._parent))
         except OSError as error:
             raise ShadowFailed(f"no directory can be made there: {error.strerror}") from None
         try:
@@ -113,16 +120,19 @@ class Cluster:
             raise
 
     def stop(self) -> None:
-        """Stops it at once, and removes its directory."""
+        """Stops it at once, and removes its directory. Nothing, where it is not started."""
+        if self._home is None:
+            return
         if self._watch is not None:
             assert self._watch.stdin is not None
             self._watch.stdin.close()
             try:
                 self._watch.wait(_SECONDS)
             except subprocess.TimeoutExpired:
-                _end(self.home / "data")
+                _end(self._home / "data")
             self._watch = None
-        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self._home, ignore_errors=True)
+        self._home = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -186,12 +186,16 @@ class Shadow:
         return True
 
     async def _start(self) -> None:
-        await asyncio.to_thread(self._cluster.start)
         try:
+            await asyncio.to_thread(self._cluster.start)
             await self._furnish()
         except psycopg.Error as error:
+            await self._stop()
             # Its words quote the policy alone, and are for the operator.
             raise ShadowFailed(f"the policy cannot be mirrored: {error}") from None
+        except BaseException:
+            await self._stop()
+            raise
         self.beginning += 1
 
     async def _stop(self) -> None:

@@ -141,6 +141,20 @@ async def test_a_view_that_postgres_does_not_take_stops_the_start():
         await Shadow([catalog], public_rows).open()
 
 
+async def test_a_start_without_a_place_touches_nothing(tmp_path, monkeypatch):
+    """Least of all the directory that the server was started in."""
+    (tmp_path / "kept").touch()
+    monkeypatch.chdir(tmp_path)
+    shadow = Shadow([CATALOG], public_rows, parent=tmp_path / "missing")
+    await shadow.close()
+    with pytest.raises(ShadowFailed, match="no directory can be made"):
+        await shadow.open()
+    await shadow.close()
+    assert (tmp_path / "kept").exists()
+    with pytest.raises(ShadowFailed, match="not started"):
+        _ = shadow.socket
+
+
 def test_names_that_a_database_cannot_have_stop_the_start():
     with pytest.raises(ShadowFailed, match="template1"):
         Shadow([parse_policy(POLICY.replace('"clinic"', '"template1"', 1))], public_rows)
