@@ -12,8 +12,9 @@ import pytest
 from accountant.events import GaussianEvent, LaplaceEvent, ThresholdEvent
 from accountant.losses import DELTA_STEPS, EPSILON_STEPS, Loss, loss_of_events
 from analyzer.analyze import analyze
-from analyzer.asks import EpsilonAsk
+from analyzer.asks import EpsilonAsk, ErrorAsk, RhoAsk, error_bar_of
 from analyzer.plan import PrivatePlan
+from analyzer.refusals import BadArgument
 from mechanisms.calibration import Noise, NoiseKind
 from tests.guarantee import data, questions
 from tests.guarantee.test_neighbours import random_plans
@@ -24,6 +25,12 @@ ASKS = (
     EpsilonAsk(Fraction(1), Fraction(1, 10**9)),
     EpsilonAsk(Fraction(1, 100), Fraction(1, 10**7)),
     EpsilonAsk(Fraction(5), Fraction(1, 10**6)),
+)
+OTHER_ASKS = (
+    RhoAsk(Fraction(1, 100), Fraction(1, 10**9)),
+    RhoAsk(Fraction(1, 10), Fraction(1, 10**6)),
+    ErrorAsk(error_bar_of("5% of 20000 over 500 rows"), Fraction(1, 10**7)),
+    ErrorAsk(error_bar_of("40"), Fraction(1, 10**6)),
 )
 
 
@@ -85,6 +92,26 @@ def test_the_charge_covers_the_noise(ask: EpsilonAsk) -> None:
         assert not charge_violations(plan), sql
         assert plan.loss.epsilon <= ask.epsilon * EPSILON_STEPS
         assert plan.loss.delta <= ask.delta * DELTA_STEPS
+
+
+@pytest.mark.parametrize("ask", OTHER_ASKS, ids=lambda ask: type(ask).__name__)
+def test_the_charge_covers_the_noise_however_it_was_asked_for(ask: RhoAsk | ErrorAsk) -> None:
+    """A wished-for error is kept too, by every draw that it is about."""
+    answered = 0
+    for sql in questions.ALL:
+        try:
+            plan = analyze(sql, data.catalog(), ask=ask)
+        except BadArgument:  # an error that nobody can know beforehand, or that costs too much
+            continue
+        answered += bool(plan.draws)
+        assert not charge_violations(plan), sql
+        assert plan.loss.delta <= ask.delta * DELTA_STEPS
+        if isinstance(ask, RhoAsk):
+            assert plan.loss.rho <= ask.rho * EPSILON_STEPS
+        elif not any("average" in notice.lower() for notice in plan.notices):
+            known = [d for d in plan.draws if d.label.startswith(("count", "sum"))]
+            assert all(d.error_bar * d.tick <= ask.error.width for d in known), sql
+    assert answered > 10
 
 
 @pytest.mark.parametrize("seed", range(3))
