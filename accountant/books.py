@@ -36,7 +36,7 @@ from accountant.errors import (
 )
 from accountant.events import to_json
 from accountant.losses import ZERO, Loss
-from accountant.records import Chain, Receipt, time_of, time_text
+from accountant.records import Chain, Receipt, time_of
 from accountant.requests import Cells, Replay, Request, Reservation, noises_json
 
 State = Literal["reserved", "dispatched", "answered", "failed", "voided"]
@@ -152,7 +152,7 @@ def decide(books: Books, command: Command) -> Reservation | Replay | None:
     """
     match command:
         case Reserve(request, id_):
-            return _reserve(books, request, str(id_))
+            return _reserve(books, request, id_)
         case Dispatch(id_):
             track = _track(books, id_, "dispatched", {"reserved"}, replay=False)
             _advance(books, track, "dispatch", {})
@@ -181,7 +181,7 @@ def own_charge(reserved: dict[str, Any]) -> Loss:
     return loss_of(reserved["loss"]) if own else ZERO
 
 
-def _reserve(books: Books, request: Request, id_: str) -> Reservation | Replay:
+def _reserve(books: Books, request: Request, id_: UUID) -> Reservation | Replay:
     groups = books.groups.get(request.analyst_id)
     if groups is None:
         raise NoAccount
@@ -203,18 +203,18 @@ def _reserve(books: Books, request: Request, id_: str) -> Reservation | Replay:
         )
     for account in owing:
         _put(books, account.charged(loss))
-    record = _record(books, request, id_, loss, owing)
+    record = _record(books, request, str(id_), loss, owing)
     if stored:
         record["source"] = stored.track.reserved["release"]
     elif view != loss:
         record["view"] = loss_json(view)
     receipt = books.chain.append("reserve", record).receipt
     track = Track(record, receipt, "reserved")
-    books.tracks[id_] = track
+    books.tracks[record["release"]] = track
     if request.request_id is not None:
         books.requests[_request_key(record)] = track
     return Reservation(
-        UUID(id_),
+        id_,
         Balances(tuple(books.accounts[account.key] for account in accounts)),
         stored.cells if stored else None,
         True,
@@ -329,7 +329,7 @@ def _record(
         "loss": loss_json(loss),
         "charged": [list(account.key[1:]) for account in owing],
         "worker": books.worker_id,
-        "at": time_text(books.chain.at),
+        "at": books.chain.stamp,
     }
     if request.request_id is not None:
         record["request_id"] = request.request_id

@@ -25,14 +25,20 @@ _LOCK = text(
     "SELECT number, hash, greatest(at, clock_timestamp()) AS at FROM head FOR NO KEY UPDATE"
 )
 _ENTRY = text("SELECT hash FROM entries WHERE number = :number")
+# One text for all records, and so on: an array would be escaped element by element. No JSON holds
+# the character between them.
+_BETWEEN = "\x1e"
 _APPEND = text("""
     WITH appended AS (
         INSERT INTO entries (number, record, hash, answer, cells)
-        SELECT * FROM unnest(CAST(:numbers AS bigint[]), CAST(:records AS text[]),
-            CAST(:hashes AS bytea[]), CAST(:answers AS text[]), CAST(:cells AS text[]))
+        SELECT :before + n.place, n.record, decode(n.hash, 'hex'), n.answer, n.cells
+        FROM unnest(
+            string_to_array(:records, :between), string_to_array(:hashes, :between),
+            string_to_array(:answers, :between, ''), string_to_array(:cells, :between, '')
+        ) WITH ORDINALITY AS n (record, hash, answer, cells, place)
     )
     UPDATE head SET number = :number, hash = :hash, at = :at
-""")
+""").bindparams(between=_BETWEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +125,11 @@ class Journal:
 def _columns(chain: Chain) -> Mapping[str, Any]:
     entries = chain.entries
     return {
-        "numbers": [entry.number for entry in entries],
-        "records": [entry.record for entry in entries],
-        "hashes": [entry.hash for entry in entries],
-        "answers": [entry.answer for entry in entries],
-        "cells": [entry.cells for entry in entries],
+        "before": chain.number - len(entries),
+        "records": _BETWEEN.join(entry.record for entry in entries),
+        "hashes": _BETWEEN.join(entry.hash.hex() for entry in entries),
+        "answers": _BETWEEN.join(entry.answer or "" for entry in entries),
+        "cells": _BETWEEN.join(entry.cells or "" for entry in entries),
         "number": chain.number,
         "hash": chain.hash,
         "at": chain.at,

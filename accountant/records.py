@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 GENESIS = bytes(32)
 """What the first entry is chained to."""
 
@@ -51,6 +53,11 @@ class Chain:
     at: datetime
     """The ledger's clock: not before the time of any entry."""
     entries: list[Entry] = field(default_factory=list)
+    stamp: str = field(init=False)
+    """The time as records have it."""
+
+    def __post_init__(self) -> None:
+        self.stamp = time_text(self.at)
 
     def append(
         self,
@@ -62,7 +69,7 @@ class Chain:
     ) -> Entry:
         """Adds a line; ``answer`` and ``cells`` are stored beside it and hashed into it."""
         number = self.number + 1
-        record = {**facts, "kind": kind, "number": number, "at": time_text(self.at)}
+        record = {**facts, "kind": kind, "number": number, "at": self.stamp}
         if answer is not None:
             record["answer"] = digest(answer)
         if cells is not None:
@@ -76,7 +83,7 @@ class Chain:
 
 def canonical(record: Mapping[str, Any]) -> str:
     """The one text of a record: sorted keys, no spaces, ASCII."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(record)
 
 
 def link(previous: bytes, record: str) -> bytes:

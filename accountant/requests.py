@@ -16,6 +16,7 @@ from accountant.records import Receipt
 
 REQUEST_ID = re.compile(r"[!-~]{1,200}")
 """What a request id looks like: visible ASCII without spaces."""
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Request:
     def __post_init__(self) -> None:
         if self.request_id is not None and not REQUEST_ID.fullmatch(self.request_id):
             raise ValueError("a request id is 1 to 200 visible ASCII characters")
-        if any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in self.sql):
+        if _UNSTORABLE.search(self.sql):
             raise ValueError("the SQL is not text that Postgres can store")
         if not self.units:
             raise ValueError("a release is charged to one privacy unit at least")

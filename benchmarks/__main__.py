@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import analysis, bounding, road, shadow, wire
+from benchmarks import analysis, bounding, ledger, road, shadow, wire
 from server.demo_data import POLICY, prepare
 from server.embedded import EmbeddedPostgres
 from server.policy import load_policy
@@ -15,6 +15,7 @@ def main() -> None:
     print("Loading the NAFLD example ...", file=sys.stderr)
     with EmbeddedPostgres() as postgres:
         databases = prepare(postgres, lambda line: print(line, file=sys.stderr))
+        _print("Reservations, durable", ledger.run(postgres))
         _print("Analysis, processor time", analysis.run(catalog))
         _print("The Postgres behind Postgres clients", shadow.run(catalog))
         _print(

@@ -195,7 +195,7 @@ def _carry_over() -> None:
     steps = _old_analysts(bind) + _old_accounts(bind) + _old_log(bind) + _old_entries(bind)
     chain = Chain(0, GENESIS, min((step[0] for step in steps), default=began))
     for at, _, kind, facts, answer in sorted(steps, key=lambda step: step[:2]):
-        chain.at = max(chain.at, at)
+        chain = Chain(chain.number, chain.hash, max(chain.at, at), chain.entries)
         chain.append(kind, facts, answer=answer)
     if chain.entries:
         bind.execute(
