@@ -204,6 +204,36 @@ async def test_a_read_only_database_refuses_everything(
         await CALLS[call](open_ledger(), alice, uuid4())
 
 
+@pytest.mark.parametrize("state", ["53100", "53200", "40P01", "57P01", "58030"])
+async def test_a_database_that_fails_in_the_middle_writes_nothing_and_goes_on_after(
+    state: str, ledger: Ledger, alice: UUID, ledger_uri: str, books: Callable[[], None]
+):
+    """A full disk (53100), no memory, a deadlock, a shutdown, a broken disk: at the last statement."""
+    held = await ledger.reserve(question(alice, HALF))
+    with psycopg.connect(ledger_uri) as connection:
+        connection.execute(
+            f"""
+            CREATE FUNCTION break_it() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'canary' USING ERRCODE = '{state}'; END $$;
+            CREATE TRIGGER break_it BEFORE INSERT ON entries FOR EACH ROW
+            EXECUTE FUNCTION break_it();
+        """.encode()
+        )
+    for call in (
+        ledger.reserve(question(alice, 1)),
+        ledger.dispatch(held.id),
+        ledger.set_cap(alice, DATASET, epsilon_cap=9 * EPSILON),
+    ):
+        with pytest.raises(LedgerUnavailable) as caught:
+            await call
+        assert "canary" not in str(caught.value)
+    with psycopg.connect(ledger_uri) as connection:
+        connection.execute("DROP TRIGGER break_it ON entries")
+    assert await spent(ledger, alice) == HALF
+    await ledger.dispatch(held.id)
+    books()
+
+
 async def test_the_constraints_hold_when_the_filter_does_not(
     ledger: Ledger, alice: UUID, monkeypatch: pytest.MonkeyPatch, books: Callable[[], None]
 ):

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from accountant.errors import BudgetExceeded, RequestIdConflict, RequestInProgress, WrongState
+from accountant.errors import (
+    BudgetExceeded,
+    NoAccount,
+    RequestIdConflict,
+    RequestInProgress,
+    WrongState,
+)
+from accountant.journal_files import audit
 from accountant.ledger import Ledger, Reservation
 from tests.accountant.conftest import DATASET, EPSILON, UNITS, question
+
+ROOT = Path(__file__).parents[2]
 
 
 async def outcomes(calls: Sequence[Awaitable[Any]]) -> list[Any]:
@@ -130,4 +141,59 @@ async def test_a_cap_is_not_lowered_under_a_reserve(ledger, alice, books):
     await outcomes(calls)
     own = (await ledger.balances(alice, DATASET)).analyst
     assert own.spent.epsilon == min(own.cap.epsilon // (EPSILON // 10), 16) * (EPSILON // 10)
+    books()
+
+
+async def test_two_hundred_clients_of_two_processes_spend_the_cap_and_not_one_unit_more(
+    ledger: Ledger, alice: UUID, ledger_uri: str, books: Callable[[], None]
+):
+    """A seventh of a hundredth of the cap each: 700 fit, and a hundred times eight try."""
+    await ledger.set_cap(alice, DATASET, delta_cap=0)
+    each = EPSILON // 700
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.accountant.crowd",
+            ledger_uri,
+            str(alice),
+            "100",
+            str(each),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    counts = [int((await process.communicate())[0]) for process in processes]
+    assert sum(counts) == 700
+    own = (await ledger.balances(alice, DATASET)).analyst
+    assert own.spent.epsilon == 700 * each
+    assert EPSILON - own.spent.epsilon < each
+    assert (await audit(ledger._engine)).states == {"reserved": 700}
+    books()
+
+
+async def test_what_is_refused_in_a_batch_does_not_disturb_its_neighbours(
+    ledger: Ledger, alice: UUID, books: Callable[[], None]
+):
+    """All of these wait for the same commit; each comes to what it would come to alone."""
+    held = await ledger.reserve(question(alice, EPSILON // 10))
+    calls = [
+        ledger.reserve(question(alice, 2 * EPSILON)),
+        ledger.dispatch(held.id),
+        ledger.void(held.id),
+        ledger.reserve(question(alice, EPSILON // 10, request_id="r")),
+        ledger.reserve(question(alice, EPSILON // 10, request_id="r")),
+        ledger.reserve(question(UUID(int=7), EPSILON // 10)),
+        ledger.reserve(question(alice, EPSILON // 10)),
+    ]
+    assert [type(result) for result in await outcomes(calls)] == [
+        BudgetExceeded,
+        type(None),
+        WrongState,
+        Reservation,
+        RequestInProgress,
+        NoAccount,
+        Reservation,
+    ]
     books()
