@@ -138,7 +138,7 @@ class Cluster:
             self._lock = None
 
     def running(self) -> bool:
-        return self._watch is not None and _postmaster(self.home / "data") is not None
+        return self._watch is not None and _is_alive(_pid(self.home / "data"))
 
     def _start(self) -> None:
         if len(os.fsencode(self.socket)) > _SOCKET_BYTES:
@@ -231,12 +231,30 @@ def _sweep(parent: Path) -> None:
                 os.close(handle)
 
 
+def _pid(data: Path) -> int | None:
+    """The process in the pid file of a data directory."""
+    try:
+        return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _is_alive(pid: int | None) -> bool:
+    """Anybody may see that, also of a process of another account. One that has ended stays listed
+    until its parent looks."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
+
+
 def _postmaster(data: Path) -> int | None:
     """The process that runs on a data directory: the one of its pid file, if it works in it."""
+    pid = _pid(data)
     try:
-        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-        return pid if Path(f"/proc/{pid}/cwd").readlink() == data else None
-    except (OSError, ValueError):
+        return pid if pid and Path(f"/proc/{pid}/cwd").readlink() == data else None
+    except OSError:
         return None
 
 
