@@ -13,6 +13,8 @@ from server.wire.messages import Field
 
 JSON = 114
 """The OID of the type json."""
+PARAMETER = b"epsql parameter"
+"""The name of every column of :func:`decoded`."""
 _INEXACT = frozenset({700, 701, 1700})
 """The OIDs of numbers that divide with a remainder: 2.0 is none of the whole ones."""
 _MOST_DIGITS = 100
@@ -57,7 +59,8 @@ def rows_json(rows: Sequence[Sequence[Any]]) -> str:
 
 def decoded(types: Sequence[int]) -> bytes:
     """A query for parameters as JSON, which knows neither DateStyle nor the client's formats."""
-    return ("SELECT " + ", ".join(f"to_json(${i + 1})" for i in range(len(types)))).encode()
+    outputs = [f"to_json(${i + 1}) AS {quoted(PARAMETER.decode())}" for i in range(len(types))]
+    return f"SELECT {', '.join(outputs)}".encode()
 
 
 def scalars(

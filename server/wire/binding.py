@@ -88,9 +88,14 @@ class Binder:
         except ShadowRefused as error:
             raise ShadowRefused(error.moved(own.inner.start)) from None
 
-    async def portal(self, name: bytes) -> None:
-        """Fails where the client's portal is not there."""
-        await self._backend.ask(Named(b"D", b"P", name).message)
+    async def stands(self, portal: Portal) -> bool:
+        """Whether the client's portal is still the one that its Bind made, and not a cursor of SQL
+        that has taken its name. Fails where there is none."""
+        (answer,) = await self._backend.ask(Named(b"D", b"P", portal.bind.portal).message)
+        if portal.executed:
+            return True
+        fields = messages.read_row_description(answer[-1].body) if answer[-1].body else ()
+        return [one.name for one in fields] == [answers.PARAMETER] * len(portal.described.types)
 
     async def parameters(self, bind: Bind, described: Described) -> tuple[Scalar | None, ...]:
         """The values of a Bind. Afterwards the portal that it names is there, and done with."""

@@ -290,9 +290,12 @@ class Session:
             self.backend.relay(message)
             return
         try:
-            await self.binder.portal(named.name)
+            stands = await self.binder.stands(portal)
         except ShadowRefused as error:
             await self.refuse(error)
+            return
+        if not stands:
+            self.backend.relay(message)
             return
         # As the statement has it: the real portal would not know the tables of its columns.
         fields = portal.described.fields
@@ -310,12 +313,14 @@ class Session:
             self.backend.relay(message)
             return
         try:
-            await self.binder.portal(execute.portal)
-            await self.fill(portal)
+            if await self.binder.stands(portal):
+                await self.fill(portal)
+                self._portals[execute.portal] = replace(portal, executed=True)
+            else:
+                self._drop(execute.portal)
         except Exception as error:  # noqa: BLE001 - the client hears of every error
             await self.refuse(error)
             return
-        self._portals[execute.portal] = replace(portal, executed=True)
         self.backend.relay(message)
 
     async def _close(self, message: Message) -> None:

@@ -271,3 +271,14 @@ def test_a_cursor_of_sql_takes_the_name_of_a_portal_that_is_gone(door, name, raw
     found = ready(raw)
     assert messages.read_row(found[0].body) == (b"7",)
     assert door.spent(name) == 0
+
+
+def test_a_cursor_of_sql_takes_the_name_inside_of_the_transaction(door, name, raw):
+    raw.send(messages.query(b"BEGIN; SAVEPOINT s"), parse(COUNT + b" WHERE age > $1", b"n"))
+    raw.send(Bind(b"p", b"n", (), (b"1",)).message, SYNC)
+    raw.send(messages.query(b"ROLLBACK TO s; DECLARE p CURSOR FOR SELECT 7"))
+    raw.send(describe(b"P", b"p"), execute(b"p"), SYNC)
+    ready(raw), ready(raw), ready(raw)
+    found = ready(raw)
+    assert (kinds(found), messages.read_row(found[1].body)) == (b"TDCZ", (b"7",))
+    assert door.spent(name) == 0
