@@ -26,6 +26,12 @@ _LONGEST = 2**30 - 1
 _BATCH = 64 * 1024
 _FATAL = {b"FATAL", b"PANIC"}
 
+_TRIPPED = {
+    b"M": b"This reads a protected table in a way that epsql does not answer.",
+    b"H": b"Send it as a statement of its own: SELECT with aggregates, and nothing around it.",
+}
+"""What the tripwire says to an analyst, whatever Postgres calls it."""
+
 
 class ShadowRefused(Exception):
     """The shadow answered one of our own messages with an error.
@@ -227,6 +233,7 @@ class Backend:
         fields = messages.read_report(message.body)
         if TRIPWIRE.encode() in fields.get(b"M", b""):
             self.on_trip()
+            fields |= _TRIPPED
         if head is not None and head.keep is not None and fields.get(b"V") not in _FATAL:
             head.keep.append(message)
         else:

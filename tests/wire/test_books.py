@@ -107,9 +107,15 @@ def test_the_operator_hears_of_what_trips(door, ada):
     ada.execute("SELECT * FROM patients LIMIT 0")
     ada.execute("SELECT 'patients'::regclass")
     assert trips() == before
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+    words = "in a way that epsql does not answer"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match=words):
         ada.execute(f"SELECT epsql.{TRIPWIRE}()")
     assert trips() == before + 1
+    ada.execute(ASK, prepare=True)
+    ((name,),) = ada.execute("SELECT name FROM pg_prepared_statements").fetchall()
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match=words):
+        ada.execute(f"EXECUTE {name}")
+    assert trips() == before + 2
 
 
 def test_a_shadow_that_was_killed_comes_back_with_all_that_was_asked(door, name):
