@@ -14,7 +14,7 @@ from tests.clients.conftest import socket_of
 from tests.clients.data import DATABASE
 from tests.clients.fuzz.differences import compare
 from tests.clients.place import Place
-from tests.clients.relay import relay, to_socket
+from tests.clients.relay import relay
 
 QUICK, SLOW = 60, 1_500
 SECONDS = 300.0
@@ -57,7 +57,7 @@ def test_a_planted_fault_is_found(fault, plain, direct):
     """A relay that changes one thing, before the same Postgres."""
     old, new = FAULTS[fault]
     path = socket_of(plain.url(DATABASE))
-    with relay(to_socket(path), lambda piece: piece.replace(old, new)) as port:
+    with relay(path, lambda piece: piece.replace(old, new)) as port:
         spoiled = Place(port, direct.database, direct.user, direct.password, direct.sslmode)
         differences = (compare(seed, direct, spoiled) for seed in range(QUICK))
         found = next((one for one in differences if one is not None), None)
