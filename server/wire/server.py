@@ -22,7 +22,7 @@ from server.shadow import ShadowFailed
 from server.shadow.shadow import Shadow
 from server.wire import asks, backend, messages
 from server.wire.asker import Asker
-from server.wire.backend import Backend, Opened, ShadowRefused
+from server.wire.backend import Backend, Opened, ShadowRefused, codec_of
 from server.wire.desk import Desk
 from server.wire.login import authenticate
 from server.wire.messages import Message, ProtocolViolation
@@ -179,10 +179,11 @@ class WireServer:
         for name, value in first.settings.items():
             if name.startswith("epsql."):
                 _must_be_readable(name.removeprefix("epsql."), value)
-        who = {"user": principal.name, "database": catalog.dataset, "client_encoding": "UTF8"}
+        usual = {"client_encoding": "UTF8"} | own
+        who = {"user": principal.name, "database": catalog.dataset}
         try:
             await shadow.admit(principal.name)
-            return await backend.connect(shadow.socket, {**own, **first.settings, **who})
+            return await backend.connect(shadow.socket, {**usual, **first.settings, **who})
         except ShadowRefused as error:
             raise LoginRefused(
                 error.fields[b"C"].decode(), error.fields[b"M"].decode(errors="replace")
@@ -202,6 +203,7 @@ class WireServer:
     ) -> None:
         parts = self._parts
         asker, behind = Asker(parts.gateway, stream), Backend(opened.stream, stream)
+        behind.codec = codec_of(opened.settings["client_encoding"])
 
         async def cancel() -> None:
             if not asker.cancel() and behind.busy:

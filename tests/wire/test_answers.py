@@ -438,6 +438,7 @@ def test_a_query_over_protected_tables_in_sql_prepare_is_refused(ada):
 
 def test_other_encodings(door, name):
     with door.connect(name, client_encoding="LATIN1") as connection:
+        assert connection.execute("SHOW client_encoding").fetchone() == ("LATIN1",)
         heard = notices(connection)
         sql = 'SELECT count(*) AS "große" FROM patients WHERE name = %s AND age > 3'
         cursor = connection.execute(sql, ["Bodø"])

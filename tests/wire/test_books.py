@@ -129,7 +129,7 @@ def test_a_shadow_that_was_killed_comes_back_with_all_that_was_asked(door, name)
                 before.execute("SELECT 1")
                 time.sleep(0.05)
     for _ in range(200):
-        if home != door.shadow.socket.parent and door.run(door.shadow.healthy()):
+        if door.run(door.shadow.healthy()) and home != door.shadow.socket.parent:
             break
         time.sleep(0.05)
     assert not home.exists()
