@@ -10,6 +10,7 @@ are ours; the shadow is asked before they are believed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -145,6 +146,7 @@ class Session:
             await self._handlers[message.kind](message)
             await self.backend.drain()
             await self.client.drain()
+            await asyncio.sleep(0)  # What one client sent at once does not keep the others waiting.
 
     def on_setting(self, name: str) -> None:
         """The shadow reports a setting anew."""
@@ -237,7 +239,7 @@ class Session:
         # Several: the shadow says that it is wrong.
         piece = pieces[0] if len(pieces) == 1 else None
         ours = None if piece is None else own(text, piece)
-        if piece is not None and piece.books:
+        if piece is not None and piece.books and await self._is_next():
             self._books.add(parse.name)
         if piece is not None and (refusal := self.refusal(piece)):
             if await self._is_next():
@@ -256,6 +258,10 @@ class Session:
 
     def _forget(self, statement: bytes) -> None:
         self._statements.pop(statement, None)
+
+    def _closed(self, statement: bytes) -> None:
+        self._forget(statement)
+        self._books.discard(statement)
 
     async def _bind(self, message: Message) -> None:
         bind = messages.read_bind(message.body)
@@ -325,7 +331,7 @@ class Session:
 
     async def _close(self, message: Message) -> None:
         named = messages.read_named(message)
-        forget = self._forget if named.what == b"S" else self._drop
+        forget = self._closed if named.what == b"S" else self._drop
         self.backend.relay(message, lambda _: forget(named.name))
 
     async def _sync(self, _: Message) -> None:
@@ -376,7 +382,7 @@ class Session:
         """What a text holds."""
         text = sql.decode(self.backend.codec, "surrogateescape")
         await self._look_at_search_path()
-        return text, self._texts.pieces(text)
+        return text, await self._texts.read(text)
 
     async def _look_at_search_path(self) -> None:
         changed = self._search_path_changed or not self._hears_of_search_path

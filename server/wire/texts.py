@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from analyzer.classify import Names, Piece, classify
 
 _SHORT, _MANY = 2_000, 200
 """Of how many characters a text is that is remembered, and how many of them are."""
+_READER = ThreadPoolExecutor(1, thread_name_prefix="epsql-classify")
+"""Where longer texts are read, one after the other: up to a second; others go on meanwhile."""
 
 
 class Texts:
@@ -24,6 +28,12 @@ class Texts:
         """The schemas in which names are looked up."""
         self._names = names
         self._read: dict[tuple[str, tuple[str, ...], Names], tuple[Piece, ...]] = {}
+
+    async def read(self, text: str) -> tuple[Piece, ...]:
+        """The statements of a text. A long one is read in a thread: nobody else waits for it."""
+        if len(text) <= _SHORT:
+            return self.pieces(text)
+        return await asyncio.get_running_loop().run_in_executor(_READER, self.pieces, text)
 
     def pieces(self, text: str) -> tuple[Piece, ...]:
         """The statements of a text."""
