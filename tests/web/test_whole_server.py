@@ -78,10 +78,10 @@ def place(postgres, tmp_path_factory):
         "EPSQL_RELEASE_TICK_MS": "0",
     }
 
-    def run(line: str, code: int = 0) -> str:
+    def run(line: str, code: int = 0, **changed: str) -> str:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-            for key, value in settings.items():
+            for key, value in (settings | changed).items():
                 patch.setenv(key, value)
             assert main(line.split()) == code, err.getvalue()
         return out.getvalue() if code == 0 else err.getvalue()
@@ -188,3 +188,35 @@ def test_a_server_that_is_killed_keeps_the_charge(place):
         again = client.post("/v1/query", json={"sql": COUNT, "epsilon": "0.5", "request_id": "r1"})
         assert again.json()["code"] == "request_failed"
         assert client.get("/v1/budget").json()["analyst"]["spent"]["epsilon"] == "0.5"
+
+
+def test_a_server_does_not_start_on_a_ledger_that_was_restored(place, postgres, tmp_path):
+    """The backup is of before the answer, so it would give the answer's charge back."""
+    here = {"EPSQL_LEDGER_HEAD": str(tmp_path / "head")}
+    place.run("migrate")
+    with psycopg.connect(place.data) as connection:
+        connection.execute(place.run("policy grants whole_reader").encode())
+    place.run("analyst add eve", **here)
+    token = place.run("token new eve", **here).strip()
+    backup = postgres.fresh(place.environment["EPSQL_LEDGER_URL"])
+    with serving(place.environment | here) as server:
+        asked = httpx.post(
+            f"{server.url}/v1/query",
+            json={"sql": COUNT, "epsilon": "0.5"},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        receipt = asked.json()["receipt"]
+    written = (tmp_path / "head").read_text()
+    assert f"{receipt['entry']} {receipt['hash']} " in written
+    assert "Everything fits." in place.run("audit")
+
+    restored = here | {"EPSQL_LEDGER_URL": backup}
+    said = place.run("serve", 1, **restored)
+    assert "was restored" in said
+    assert "epsql ledger acknowledge" in said
+    place.run("budget lower clinic --analyst eve --epsilon 1 --reason restored", **restored)
+    place.run("ledger acknowledge --reason restored", **restored)
+    with serving(place.environment | restored) as server:
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+    assert "Everything fits." in place.run("audit", **restored)
