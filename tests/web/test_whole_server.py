@@ -106,7 +106,12 @@ def serving(environment: dict[str, str]) -> Iterator[SimpleNamespace]:
     except json.JSONDecodeError:
         process.kill()
         raise AssertionError(first + process.stderr.read()) from None
-    world = SimpleNamespace(url=f"http://127.0.0.1:{started['port']}", process=process, log=[])
+    world = SimpleNamespace(
+        url=f"http://127.0.0.1:{started['port']}",
+        wire=f"host=127.0.0.1 port={started['wire_port']} dbname=clinic",
+        process=process,
+        log=[],
+    )
     try:
         yield world
     finally:
@@ -220,3 +225,25 @@ def test_a_server_does_not_start_on_a_ledger_that_was_restored(place, postgres, 
     with serving(place.environment | restored) as server:
         assert httpx.get(f"{server.url}/readyz").status_code == 200
     assert "Everything fits." in place.run("audit", **restored)
+
+
+def test_both_doors_lead_to_one_account(place):
+    """And the server ends the sessions that are open when it stops."""
+    token = place.run("token new ada").strip()
+    with (
+        serving(place.environment) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
+        client.headers["Authorization"] = f"Bearer {token}"
+        session = psycopg.connect(f"{server.wire} user=ada", password=token, autocommit=True)
+        session.execute("SET epsql.epsilon = '0.125'")
+        rows = session.execute("SELECT sex, count(*) FROM patients GROUP BY sex").fetchall()
+        question = {"sql": "SELECT sex, count(*) FROM patients GROUP BY sex", "epsilon": "0.125"}
+        again = client.post("/v1/query", json=question).json()
+        assert (again["replayed"], again["rows"]) == (True, [list(row) for row in rows])
+        left = session.execute("SHOW epsql.budget").fetchone()
+        assert left is not None
+        assert f"yours: epsilon {again['remaining']['analyst']['epsilon']}," in left[0]
+    with pytest.raises(psycopg.OperationalError, match="administrator command"):
+        session.execute("SELECT 1")
+    assert token not in json.dumps(server.log)
