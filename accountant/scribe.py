@@ -7,12 +7,11 @@ the disk bounds the number of transactions, and not the number of reservations.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections import deque
 from typing import TypeAlias
 
-from accountant.books import Books, Command, decide
+from accountant.books import Books, Command, Settle, decide
 from accountant.errors import LedgerError, LedgerUnavailable
 from accountant.journal import Journal
 from accountant.loading import load, store
@@ -26,7 +25,10 @@ _Waiting: TypeAlias = "tuple[Command, asyncio.Future[Reservation | Replay | None
 _log = logging.getLogger(__name__)
 
 _MOST = 512
-"""How many commands one transaction takes: a bound on its memory, and on how long it locks."""
+"""How many commands one transaction takes: a bound on how long it locks."""
+_MOST_TEXT = 1 << 24
+"""How many characters of replies and cells it takes, unless one command alone has more. A value in
+Postgres has at most 1 GB, and a command must not fail because of its neighbours."""
 _ATTEMPTS = 3
 
 
@@ -61,16 +63,24 @@ class Scribe:
         """Writes batch after batch until nobody waits."""
         try:
             while self._waiting:
-                some = itertools.islice(self._waiting, _MOST)
-                batch = [(command, answer) for command, answer in some if not answer.done()]
-                for _ in range(min(_MOST, len(self._waiting))):
-                    self._waiting.popleft()
-                if batch:
-                    await self._write_batch(batch)
+                await self._write_batch(self._next_batch())
         finally:
             self._flushing = None
 
+    def _next_batch(self) -> list[_Waiting]:
+        """Takes from those that wait, in order, at least one."""
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and len(batch) < _MOST:
+            size += _text_of(self._waiting[0][0])
+            if batch and size > _MOST_TEXT:
+                break
+            batch.append(self._waiting.popleft())
+        return [waiting for waiting in batch if not waiting[1].done()]
+
     async def _write_batch(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
         outcomes: list[Outcome] = [LedgerUnavailable() for _ in batch]
         try:
             outcomes = await self._written([command for command, _ in batch])
@@ -112,6 +122,13 @@ class Scribe:
             outcomes = [_outcome(books, command) for command in commands]
             await store(writing.connection, books)
         return outcomes
+
+
+def _text_of(command: Command) -> int:
+    """How many characters it stores beside its record."""
+    if not isinstance(command, Settle):
+        return 0
+    return len(command.answer) + (len(command.cells.rows) if command.cells else 0)
 
 
 def _outcome(books: Books, command: Command) -> Outcome:

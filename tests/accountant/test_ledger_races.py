@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+import accountant.scribe
 from accountant.errors import (
     BudgetExceeded,
     NoAccount,
@@ -22,6 +23,7 @@ from accountant.errors import (
 )
 from accountant.journal_files import audit
 from accountant.ledger import Ledger, Reservation
+from accountant.scribe import Scribe
 from tests.accountant.conftest import DATASET, EPSILON, UNITS, question
 
 ROOT = Path(__file__).parents[2]
@@ -196,4 +198,30 @@ async def test_what_is_refused_in_a_batch_does_not_disturb_its_neighbours(
         NoAccount,
         Reservation,
     ]
+    books()
+
+
+async def test_long_answers_do_not_meet_in_one_statement(
+    ledger: Ledger, alice: UUID, monkeypatch: pytest.MonkeyPatch, books: Callable[[], None]
+):
+    """Each is stored whole, in a batch of its own where two would be too much."""
+    monkeypatch.setattr(accountant.scribe, "_MOST_TEXT", 1000)
+    sizes = []
+    transact = Scribe._transact
+
+    async def counted(scribe: Scribe, worker: int, commands: list[Any]) -> Any:
+        sizes.append(sum(len(command.answer) for command in commands))
+        return await transact(scribe, worker, commands)
+
+    held = [await ledger.reserve(question(alice, 1)) for _ in range(6)]
+    for one in held:
+        await ledger.dispatch(one.id)
+    answers = [{"rows": ["x" * length]} for length in (10, 600, 600, 3000, 10, 10)]
+    monkeypatch.setattr(Scribe, "_transact", counted)
+    calls = [ledger.settle(one.id, answer) for one, answer in zip(held, answers, strict=True)]
+    assert kinds(await outcomes(calls)) == {type(None): 6}
+    assert len(sizes) == 4
+    assert all(size <= 1000 for size in sizes if size < 3000)
+    stored = [release.answer for release in await ledger.releases(alice)]
+    assert stored == answers[::-1]
     books()
