@@ -128,7 +128,8 @@ def test_many_at_once_get_no_more_than_the_cap(world: World) -> None:
 
     def ask(_: int) -> int:
         with httpx.Client(base_url=world.client.base_url, timeout=60) as client:
-            body = json.dumps({"dataset": "clinic", "sql": COUNT, "epsilon": "0.1"})
+            asked = {"dataset": "clinic", "sql": COUNT, "epsilon": "0.1", "fresh": True}
+            body = json.dumps(asked)
             return sum(world.send(body, who, client=client).status_code == 200 for _ in range(4))
 
     with ThreadPoolExecutor(4) as pool:
