@@ -78,8 +78,8 @@ class Tour:
     def _count(self) -> None:
         self._title(
             "How many patients?",
-            "The answer is noisy, and says how noisy. Ask for it a thousand times and you pay a"
-            " thousand times.",
+            "The answer is noisy, and says how noisy. Ask for it a thousand times: you hear the"
+            " same, and pay once.",
         )
         self._answered("SELECT count(*) FROM patients", epsilon="0.1")
 
@@ -210,9 +210,9 @@ class Tour:
             "Bob has epsilon 0.3. His second question would pass it, and is refused by name before"
             " the data is asked. Nothing is charged for a refusal.",
         )
-        sql = "SELECT count(*) FROM patients WHERE died"
-        self._answered(sql, self._bob, epsilon="0.2")
-        self._refused(sql, "ZP001", self._bob, epsilon="0.2")
+        self._answered("SELECT count(*) FROM patients WHERE died", self._bob, epsilon="0.2")
+        another = "SELECT count(*) FROM patients WHERE age < 30"
+        self._refused(another, "ZP001", self._bob, epsilon="0.2")
 
     def _title(self, title: str, story: str) -> None:
         self._say("")
