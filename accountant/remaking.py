@@ -150,6 +150,8 @@ class Remade:
             earlier = self.releases[base]
             if earlier.question != release.question or earlier.state != "answered":
                 raise Wrong("it builds on a release of something else")
+            if set(release.charged) - set(earlier.charged):
+                raise Wrong("it builds on a release that one of its accounts did not pay for")
             release.view = earlier.view + release.loss
         if loss_of(record.get("view", record["loss"])) != release.view:
             raise Wrong("what its cells tell is not the sum of what went into them")
