@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analyzer.agreement_postgres import Fields
 from analyzer.refusals import BadArgument, Refusal
@@ -125,7 +126,8 @@ def changed_by_calls(calls: Sequence[Call]) -> tuple[Setting, ...]:
     for call in calls:
         if call.name != "set_config":
             continue
-        written, value, local = (*map(constant, call.arguments), None, None, None)[:3]
+        written, value = (*map(_as_written, call.arguments), None, None)[:2]
+        local = constant(call.arguments[2]) if len(call.arguments) > 2 else None
         name = written.lower() if isinstance(written, str) else ""
         own = name.startswith(PREFIX)
         if not name or (not isinstance(value, str) and (own or _POSTGRES.get(name))):
@@ -137,6 +139,17 @@ def changed_by_calls(calls: Sequence[Call]) -> tuple[Setting, ...]:
         if own:
             settings.append(Setting(name.removeprefix(PREFIX), str(value), local is True))
     return tuple(settings)
+
+
+def _as_written(node: Any) -> str | bool | int | None:
+    """The value of a constant, but not under a cast that can change it: '1'::numeric(2,-1) is 0."""
+    while isinstance(node, dict) and "TypeCast" in node:
+        type_ = node["TypeCast"].get("typeName", {})
+        names = [part.get("String", {}).get("sval") for part in type_.get("names", [])]
+        if names[-1:] not in (["text"], ["varchar"]) or "typmods" in type_:
+            return None
+        node = node["TypeCast"].get("arg")
+    return constant(node)
 
 
 def check_setting(name: str, value: str | None) -> None:
