@@ -28,7 +28,7 @@ from accountant.errors import AccountClosed, CapBelowSpent, NoAccount, WrongWay
 from accountant.filters import MOST, Budget, holds
 from accountant.journal import Writing
 from accountant.loading import account_of, cap_columns
-from accountant.people import NAME, People
+from accountant.people import People, must_name_a_group
 from accountant.tables import accounts, analysts, datasets, head, members
 from accountant.transactions import transaction
 
@@ -96,8 +96,8 @@ class Administration(People):
             NoAccount: there is no such analyst, or the data set is not open.
         """
         cap = _checked(Budget(epsilon_cap, delta_cap))
-        if isinstance(holder, str) and not NAME.fullmatch(holder):
-            raise ValueError("a group's name is a to z, then up to 62 of a-z 0-9 _ . -")
+        if isinstance(holder, str):
+            must_name_a_group(holder)
         async with self._journal.writing() as writing:
             connection = writing.connection
             if isinstance(holder, UUID):

@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from accountant.accounts import SCOPES
 from accountant.errors import AnalystExists, UnknownAnalyst
 from accountant.headfile import HeadFile
 from accountant.journal import Journal
@@ -22,6 +23,18 @@ from accountant.transactions import Duplicate, transaction
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 """What the name of an analyst or a group looks like: no two look alike."""
+
+
+def must_name_a_group(name: str) -> None:
+    """Raises ValueError where no group can have the name.
+
+    Budgets show an account by its group's name, or by the word that stands for everyone or oneself.
+    """
+    if not NAME.fullmatch(name) or name in SCOPES:
+        raise ValueError(
+            "a group's name is a to z, then up to 62 of a-z 0-9 _ . -, and none of "
+            + ", ".join(SCOPES)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +131,10 @@ class People:
         What the analyst spent before is not charged to the group.
 
         Raises:
-            ValueError: the group's name is not of the form ``[a-z][a-z0-9_.-]{0,62}``.
+            ValueError: see :func:`must_name_a_group`.
             UnknownAnalyst: nobody has the analyst's name.
         """
-        if not NAME.fullmatch(group):
-            raise ValueError("a group's name is a to z, then up to 62 of a-z 0-9 _ . -")
+        must_name_a_group(group)
         async with self._journal.writing() as writing:
             analyst = await find(writing.connection, name)
             row = {"group_name": group, "analyst_id": analyst.id}
