@@ -331,13 +331,17 @@ def _old_entries(bind: sa.Connection) -> list[_Step]:
         }
         if row.request_id is not None:
             facts["request_id"] = row.request_id
-        steps.append((row.reserved_at, (2, row.number), "reserve", facts, None))
+        at = row.reserved_at
+        steps.append((at, (2, row.number), "reserve", facts, None))
+        # A clock that was set back in between must not put the steps in another order.
         if row.dispatched_at is not None:
+            at = max(at, row.dispatched_at)
             step = {"release": release, "step": 1}
-            steps.append((row.dispatched_at, (3, row.number), "dispatch", step, None))
+            steps.append((at, (3, row.number), "dispatch", step, None))
         if row.finished_at is not None:
+            at = max(at, row.finished_at)
             end = {"release": release, "step": 2}
-            steps.append((row.finished_at, (4, row.number), ends[row.state], end, row.reply))
+            steps.append((at, (4, row.number), ends[row.state], end, row.reply))
     return steps
 
 

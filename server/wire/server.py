@@ -136,6 +136,8 @@ class WireServer:
         loop = asyncio.get_running_loop()
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A client whose machine is gone says nothing more; its place must not stay taken.
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         readable = asyncio.Event()
         loop.add_reader(accepted, readable.set)
         try:

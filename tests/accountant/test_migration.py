@@ -1,4 +1,7 @@
-"""A ledger of the first schema becomes one of the present: nothing that was spent is lost."""
+"""A ledger of the first schema becomes one of the present: nothing that was spent is lost.
+
+Its third entry was dispatched before it was reserved, by a clock that had been set back.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ INSERT INTO entries (id, analyst_id, dataset, request_id, request_digest, plan_d
    500000000000, 0, 125000000000, 'voided', 1, '2026-01-02 11:00Z', NULL, '2026-01-02 11:02Z', NULL),
   ('00000000-0000-0000-0000-000000000003', '00000000-0000-0000-0000-00000000000a', 'clinic', NULL, 'q',
    'p', 'select 3', '[{"kind": "discrete_laplace", "scale": "5", "l1_sensitivity": 1}]',
-   200000000000, 0, 20000000000, 'dispatched', 1, '2026-01-02 12:00Z', '2026-01-02 12:01Z', NULL,
+   200000000000, 0, 20000000000, 'dispatched', 1, '2026-01-02 12:00Z', '2026-01-02 09:00Z', NULL,
    NULL);
 INSERT INTO admin_log (at, actor, action, subject, detail, reason) VALUES
   ('2026-01-03 10:00Z', 'root', 'set cap', 'clinic', '{"epsilon_cap": [1, 2]}', 'paper');
