@@ -27,11 +27,12 @@ from migrations import is_current
 from server.admission import open_datasets
 from server.engines.postgres import Bounds, PostgresEngine
 from server.engines.public import public_rows
-from server.gateway import Dataset, Gateway
+from server.gateway import Gateway
 from server.identity import Identity
 from server.observations import Observer, Started, Stopped, json_lines, silence_libraries
 from server.policy import load_policy
 from server.policy_check import Severity, check
+from server.questions import Dataset
 from server.settings import LedgerSettings, PolicySettings, Settings
 from server.shadow import ShadowFailed
 from server.shadow.shadow import Shadow, ShadowLimits

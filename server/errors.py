@@ -15,7 +15,7 @@ from typing import Any
 from accountant import errors as ledger
 from accountant.losses import delta_as_text, epsilon_as_text
 from analyzer import classify, refusals, session_settings
-from server import gateway, identity, releases
+from server import identity, questions, releases
 
 
 class RequestRefused(Exception):
@@ -140,7 +140,7 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
         classify.ReadOnly: Rule("read_only", "25006", 403),
         session_settings.SettingRefused: Rule("setting_refused", "42501", 403),
         session_settings.UnknownSetting: Rule("unknown_setting", "42704", 404),
-        gateway.UnknownDataset: Rule("unknown_dataset", "3D000", 404),
+        questions.UnknownDataset: Rule("unknown_dataset", "3D000", 404),
         refusals.Refusal: Rule("refused", "0A000", 400),
         # The ledger refuses: free.
         ledger.BudgetExceeded: Rule("budget_exceeded", "ZP001", 403),
@@ -216,7 +216,7 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
         ),
         identity.UnknownToken: Rule("unknown_token", "42704", 404, "There is no such token."),
         # The gateway.
-        gateway.FailedAfterDebit: Rule(
+        questions.FailedAfterDebit: Rule(
             "failed_after_debit",
             "ZP000",
             500,
@@ -233,21 +233,21 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
             hint="Ask for your budget to see.",
             charged=True,
         ),
-        gateway.DataUnavailable: Rule(
+        questions.DataUnavailable: Rule(
             "data_unavailable",
             "57P03",
             503,
             "The database of this data set cannot be reached; nothing was debited.",
             hint=_RETRY,
         ),
-        gateway.TooManyQueries: Rule(
+        questions.TooManyQueries: Rule(
             "too_many_queries",
             "53300",
             429,
             "You have too many queries running.",
             hint="Wait for one of them to end.",
         ),
-        gateway.ServerBusy: Rule(
+        questions.ServerBusy: Rule(
             "server_busy", "53300", 503, "The server has too many queries running.", hint=_RETRY
         ),
         # The request.

@@ -11,7 +11,7 @@ import json
 import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accountant.accounts import Account, Balances
 from accountant.filters import Budget, Shares, shares, spent_epsilon
@@ -20,10 +20,8 @@ from accountant.ledger import Reservation
 from accountant.losses import ZERO, Loss, delta_as_text, epsilon_as_text
 from accountant.records import Receipt
 from analyzer.plan import Parameter, PrivatePlan, SelectionKey
+from server.questions import Question
 from server.releases import Answer
-
-if TYPE_CHECKING:
-    from server.gateway import Question
 
 
 def loss_json(loss: Loss) -> dict[str, str]:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from analyzer.plan import QueryOptions
-from server.gateway import Question
+from server.questions import Question
 from server.replies import quote_json
 from server.web.authentication import AnalystId, security
 from server.web.bodies import Body, Delta, Epsilon, Error, Parameter, Rho, Text, read

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from server.gateway import Gateway, Question
+from server.gateway import Gateway
+from server.questions import Question
 from server.replies import quote_json
 from server.wanted import while_wanted
 from server.wire import answers

@@ -15,7 +15,7 @@ from accountant.losses import DELTA_STEPS, EPSILON_STEPS
 from analyzer.asks import error_bar_of
 from analyzer.plan import QueryOptions
 from analyzer.refusals import BadArgument
-from server.gateway import Question
+from server.questions import Question
 
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
 _WHOLE = re.compile(r"[1-9][0-9]{0,8}")

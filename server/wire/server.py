@@ -15,9 +15,10 @@ from accountant.ledger import Ledger
 from analyzer.catalog import Catalog
 from analyzer.refusals import BadArgument
 from server.errors import ErrorBody, body_of
-from server.gateway import Gateway, UnknownDataset
+from server.gateway import Gateway
 from server.identity import Identity, Principal
 from server.observations import Broke, Name, Observer
+from server.questions import UnknownDataset
 from server.shadow import ShadowFailed
 from server.shadow.shadow import Shadow
 from server.wire import asks, backend, messages

@@ -19,7 +19,7 @@ from analyzer.catalog import Scalar
 from analyzer.classify import Kind, Names, Piece
 from analyzer.refusals import BadArgument, Refusal, SyntaxRefused, Unsupported
 from server.errors import Cancelled, ErrorBody, NoTransaction, body_of
-from server.gateway import FailedAfterDebit
+from server.questions import FailedAfterDebit
 from server.wire import asks, messages, simple
 from server.wire.asker import NO_ROWS, Answered
 from server.wire.backend import Backend, Owed, ShadowRefused

@@ -17,7 +17,8 @@ from uuid import UUID
 from accountant.ledger import Ledger
 from accountant.transactions import ledger_engine
 from server import gateway, plans
-from server.gateway import Dataset, Gateway, Question
+from server.gateway import Gateway
+from server.questions import Dataset, Question
 from tests.server.fakes import FakeAnswer, FakeEngine, FakePublisher, Road, catalog, plan
 
 PLACES = (

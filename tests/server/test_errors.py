@@ -11,7 +11,7 @@ from accountant import errors as ledger
 from accountant.filters import Budget
 from accountant.losses import Loss
 from analyzer import refusals
-from server import errors, gateway, identity
+from server import errors, identity, questions
 from server.engines import EngineFailed
 from server.errors import TABLE, ErrorBody, body_of, rule_of
 from tests.server.fakes import CANARY
@@ -25,7 +25,7 @@ def exceptions_of(module) -> list[type[BaseException]]:
     ]
 
 
-@pytest.mark.parametrize("module", [refusals, gateway, identity, errors])
+@pytest.mark.parametrize("module", [refusals, questions, identity, errors])
 def test_every_exception_of_ours_has_a_line(module):
     assert exceptions_of(module)
     for kind in exceptions_of(module):
@@ -38,7 +38,7 @@ def test_every_exception_of_the_ledger_has_a_line_or_is_a_fault():
 
 
 def test_a_refusals_own_code_is_the_tables():
-    for kind in [*exceptions_of(refusals), gateway.UnknownDataset]:
+    for kind in [*exceptions_of(refusals), questions.UnknownDataset]:
         assert issubclass(kind, refusals.Refusal)
         assert TABLE[kind].sqlstate == kind.code, kind
 
@@ -66,7 +66,7 @@ def test_only_these_stay_charged():
         KeyError(CANARY),
         EngineFailed(CANARY),
         ledger.LedgerError(CANARY),
-        gateway.FailedAfterDebit(CANARY),
+        questions.FailedAfterDebit(CANARY),
         ledger.UnknownAnalyst(CANARY),
     ],
 )
@@ -75,7 +75,7 @@ def test_the_words_of_a_fault_stay_inside(error):
 
 
 def test_a_failure_after_the_debit_always_says_the_same():
-    causes = [gateway.FailedAfterDebit(), gateway.FailedAfterDebit("because", 1)]
+    causes = [questions.FailedAfterDebit(), questions.FailedAfterDebit("because", 1)]
     bodies = {body_of(cause) for cause in causes}
     assert bodies == {
         ErrorBody(

@@ -24,16 +24,7 @@ from analyzer.refusals import RowsRefused
 from server import gateway as module
 from server import plans
 from server.engines import EngineFailed
-from server.gateway import (
-    Dataset,
-    DataUnavailable,
-    FailedAfterDebit,
-    Gateway,
-    Question,
-    ServerBusy,
-    TooManyQueries,
-    UnknownDataset,
-)
+from server.gateway import Gateway
 from server.observations import (
     Answered,
     CancelledAfterDebit,
@@ -44,6 +35,15 @@ from server.observations import (
     Voided,
 )
 from server.observations import FailedAfterDebit as FailureSeen
+from server.questions import (
+    Dataset,
+    DataUnavailable,
+    FailedAfterDebit,
+    Question,
+    ServerBusy,
+    TooManyQueries,
+    UnknownDataset,
+)
 from server.releases import TooManyPublicRows
 from server.ticks import Tick
 from tests.server.fakes import (

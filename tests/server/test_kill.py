@@ -13,7 +13,7 @@ from accountant.errors import RequestFailed
 from accountant.journal_files import audit
 from accountant.ledger import Ledger, Replay, Request, Reservation
 from accountant.transactions import ledger_engine
-from server.gateway import Question
+from server.questions import Question
 from server.replies import request_digest
 from tests.server.fakes import plan
 from tests.server.killed import PLACES

@@ -23,9 +23,10 @@ from server import gateway as gateway_module
 from server import plans
 from server.admission import admit_analyst, open_datasets
 from server.app import Server, listen
-from server.gateway import Dataset, Gateway
+from server.gateway import Gateway
 from server.identity import Identity
 from server.observations import Observation
+from server.questions import Dataset
 from server.web.services import Services
 from tests.server.fakes import FakeAnswer, FakeEngine, FakePublisher, Road, catalog, plan
 

@@ -23,10 +23,11 @@ from migrations import migrate
 from server.admission import admit_analyst, open_datasets
 from server.app import listen
 from server.engines.postgres import Bounds, PostgresEngine
-from server.gateway import Dataset, Gateway
+from server.gateway import Gateway
 from server.identity import Identity
 from server.observations import Observation
 from server.policy import parse_policy
+from server.questions import Dataset
 from server.shadow.shadow import Shadow
 from server.wire.server import Limits, Parts, WireServer
 from server.wire.tls import Tls, tls

@@ -26,11 +26,12 @@ from server.admission import open_datasets
 from server.app import Server, listen
 from server.engines import Engine, ExactRows, Row
 from server.engines.postgres import Bounds, PostgresEngine
-from server.gateway import Dataset, Gateway
+from server.gateway import Gateway
 from server.identity import Identity
 from server.observations import Observation
 from server.policy import parse_policy
 from server.policy_grants import grants_sql
+from server.questions import Dataset
 from server.web.services import Services
 from tests import fixture
 from tests.guarantee import data
