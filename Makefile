@@ -30,7 +30,7 @@ test: $(READY) ## Run the tests, without the slow ones.
 test-all: $(READY) ## Run every test, the slow ones too.
 	@$(BIN)/python -m pytest $(ARGS)
 
-clients: $(CLIENTS_READY) ## Install the drivers and client programs of tests/clients; without them those tests are skipped.
+clients: $(CLIENTS_READY) ## Install the drivers and client programs of tests/clients, and dp-accounting; without them those tests are skipped.
 
 lint: $(READY) ## Check style, format, types and the walls between the rooms.
 	@$(BIN)/ruff check .

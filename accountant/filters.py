@@ -5,7 +5,7 @@ who ask. A *filter* is a test on the losses so far that stays sound all the same
 
 - **Basic**: the sums of epsilon and of delta stay within (e, d). Then all releases together are
   (e, d)-DP: Rogers, Roth, Ullman, Vadhan 2016, "Privacy odometers and filters" (arXiv 1605.08294),
-  section 3.
+  theorem 3.6.
 - **zCDP**: the sums of rho and of slack stay within (r, s). Then they are s-approximate r-zCDP:
   Whitehouse, Ramdas, Rogers, Wu 2023, "Fully adaptive composition in differential privacy" (arXiv
   2203.05481), theorem 1. And that is (e, s + c)-DP where r converts to e at c: Canonne, Kamath,
@@ -21,6 +21,10 @@ those of the system that stops as soon as its one filter would break, so the par
 delta of that filter: d/4, and d/4 + d/2. They add up to d.
 
 Basic is better for few large losses, zCDP for many small ones, and no analyst has to choose.
+
+The numbers of theorems are those that others cite them by; of the papers themselves only abstracts
+were at hand. Tests check what they say in numbers: ``test_filters_exactly.py`` the filters against
+the best adversary, ``test_dp_accounting.py`` and ``test_losses.py`` the conversions.
 """
 
 from __future__ import annotations

@@ -34,9 +34,10 @@ class Loss:
     """A charge. Integers: ``epsilon`` and ``rho`` in 1e-12, ``delta`` and ``slack`` in 1e-18.
 
     Two statements about one release: it is (epsilon, delta)-DP, and it is slack-approximate
-    rho-zCDP (Bun and Steinke 2016, section 8). ``slack`` is the part of the thresholds alone;
-    ``delta`` holds the share that turns rho into epsilon as well. Each pair adds up by itself: the
-    first by basic composition, the second by composition of approximate zCDP.
+    rho-zCDP (Bun and Steinke 2016, arXiv 1605.02065, section 8; number not checked). ``slack`` is
+    the part of the thresholds alone; ``delta`` holds the share that turns rho into epsilon as well.
+    Each pair adds up by itself: the first by basic composition, the second by composition of
+    approximate zCDP.
 
     Raises:
         ValueError: a part is negative or not an integer.
@@ -187,7 +188,8 @@ def loss_of_events(events: Iterable[Event], conversion_delta: Fraction) -> Loss:
 
     Rho of a Laplace event is half the square of its epsilon (Bun and Steinke 2016, Proposition
     1.4); of a Gaussian event ``l2^2 / (2 sigma^2)``, which holds on the integers too (Canonne,
-    Kamath and Steinke 2020, Theorem 14).
+    Kamath and Steinke 2020, Theorem 14; number not checked). Rho adds up (Bun and Steinke 2016,
+    Lemma 1.7).
 
     Raises:
         ValueError: an event is degenerate, or there is a Gaussian event and ``conversion_delta`` is

@@ -100,9 +100,8 @@ def noises_for(
 
 
 def _of_rho(kind: NoiseKind, draw: Sensitivity, rho: Fraction) -> Noise:
-    """Gaussian: sigma ``l2 / sqrt(2 rho)`` (Canonne, Kamath and Steinke 2020, Theorem 14). Laplace:
-    scale ``l1 / sqrt(2 rho)``, as rho is half the square of epsilon (Bun and Steinke 2016,
-    Proposition 1.4)."""
+    """Gaussian: sigma ``l2 / sqrt(2 rho)``. Laplace: scale ``l1 / sqrt(2 rho)``, as rho is half the
+    square of epsilon. Sources: ``accountant.losses.loss_of_events``."""
     square = draw.l1**2 if kind is NoiseKind.LAPLACE else draw.l2_squared
     return Noise(kind, root_at_least(square / (2 * rho)))
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from accountant.losses import Loss, ceil_epsilon, loss_of_events
+from accountant.filters import Budget, fits, more_like
+from accountant.losses import (
+    ZERO,
+    Loss,
+    ceil_epsilon,
+    floor_delta,
+    floor_epsilon,
+    loss_of_events,
+)
 from mechanisms.calibration import (
     CannotCalibrate,
     Cap,
@@ -47,6 +57,34 @@ def test_an_account_without_delta_has_room_for_pure_losses_only() -> None:
     pure = Cap(Fraction(1), Fraction(0))
     assert price(Loss(10**11, 0, 1, 0), pure) == pytest.approx(0.1)
     assert price(Loss(10**11, 1, 1, 0), pure) == float("inf")
+
+
+sizes = st.integers(1, 50).map(lambda n: Sensitivity(n, n * n))
+caps = st.builds(
+    Cap,
+    st.sampled_from([Fraction(n) for n in ("0.5", "1", "3", "10")]),
+    st.sampled_from([Fraction(1, 10**n) for n in (5, 6, 8)]),
+)
+goals = st.one_of(
+    st.integers(2, 300).map(lambda n: WithinEpsilon(Fraction(1, n))),
+    st.integers(50, 10**5).map(lambda n: WithinRho(Fraction(1, n))),
+    st.integers(200, 10**4).map(lambda n: WithinBars((n,))),
+)
+
+
+@given(sizes, caps, goals, st.booleans())
+def test_the_filter_admits_as_many_as_the_price_says(one, cap, goal, keyed) -> None:
+    """And one more does not fit: what is quoted of an account is what the ledger takes of it."""
+    keys = [KeySelection(0, 1)] if keyed else []
+    loss = calibrate([one], goal, delta=DELTA, terms=Terms(cap), keys=keys).loss
+    budget = Budget(floor_epsilon(cap.epsilon), floor_delta(cap.delta))
+    share = price(loss, cap)
+    count = more_like(loss, ZERO, budget)
+    assert count * share <= 1 + 1e-9
+    assert (count + 1) * share >= 1 - 1e-9
+    last = Loss(*(part * count for part in (loss.epsilon, loss.delta, loss.rho, loss.slack)))
+    assert count == 0 or fits(ZERO, budget, last)
+    assert not fits(last, budget, loss)
 
 
 def test_a_small_error_is_cheaper_with_gaussian_noise_and_a_large_budget() -> None:
