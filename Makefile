@@ -12,6 +12,9 @@ CLIENTS_READY := $(CLIENTS)/.ready
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check
 ONCE ?=
 ARGS ?=
+# One worker for each core, but no more than four: each starts a Postgres of its own. A file's tests
+# stay together, since they share servers. ARGS="-n 0" runs all in one process, as a debugger needs.
+WORKERS := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all clients lint bench serve lock clean
@@ -25,10 +28,10 @@ demo: $(READY) ## Start a Postgres with real patient data, epsql in front of it,
 	@$(BIN)/epsql demo $(if $(ONCE),--once) $(ARGS)
 
 test: $(READY) ## Run the tests, without the slow ones.
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
 test-all: $(READY) ## Run every test, the slow ones too.
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 clients: $(CLIENTS_READY) ## Install the drivers and client programs of tests/clients, and dp-accounting; without them those tests are skipped.
 
