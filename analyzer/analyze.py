@@ -63,7 +63,11 @@ def analyze(
         measured(one, [a for a in aggregates if a.block == number], catalog, options)
         for number, one in enumerate(query.aggregations)
     ]
-    return _plan(query, blocks, _calibrate(blocks, ask, catalog), catalog, options)
+    # However an analyst puts them in order, the same aggregations make the same release.
+    ranked = sorted(range(len(blocks)), key=lambda i: (blocks[i].exact.sql, repr(blocks[i].exact)))
+    found = [(number, blocks[number]) for number in ranked]
+    calibration = _calibrate([one for _, one in found], ask, catalog)
+    return _plan(query, found, calibration, catalog, options)
 
 
 def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
@@ -125,30 +129,32 @@ def _terms(catalog: Catalog) -> Terms:
 
 def _plan(
     query: Query,
-    found: Sequence[Measured],
+    numbered: Sequence[tuple[int, Measured]],
     calibration: Calibration,
     catalog: Catalog,
     options: QueryOptions,
 ) -> PrivatePlan:
+    """The plan of aggregations in its order, each with its number in the query."""
+    found = [one for _, one in numbered]
     noises, heights = iter(calibration.noises), iter(calibration.thresholds)
     thresholds = [None if one.selection is None else next(heights) for one in found]
     blocks = tuple(
-        block_of(one, list(islice(noises, len(one.measures))), threshold, catalog)
+        block_of(one, list(islice(noises, len(one.measures))), threshold)
         for one, threshold in zip(found, thresholds, strict=True)
     )
     values: dict[Expr, Expr] = {}
     draws: dict[Aggregate, list[int]] = {}
-    cells = []
+    cells = {}
     first = 0
-    for number, (one, block) in enumerate(zip(found, blocks, strict=True)):
+    for at, ((number, one), block) in enumerate(zip(numbered, blocks, strict=True)):
         values |= values_of(one, number, block)
         draws |= {a: [first + i for i in draws_of(one, a)] for a in one.of}
-        cells.append(cells_of(one, block, first, options))
+        cells[number] = cells_of(one, block, at, first, options)
         first += len(block.draws)
     units = {unit for one in found for unit in one.units}
     last, used = query.stages[-1], aggregates_of(query.stages)
     noisy = [bool(u) and e.type.is_number for (_, e), u in zip(last.outputs, used, strict=True)]
-    finish = finish_statement(query.stages, noisy, cells, values)
+    finish = finish_statement(query.stages, noisy, [cells[i] for i in sorted(cells)], values)
     question = question_digest(catalog.dataset, catalog.version, blocks)
     return PrivatePlan(
         dataset=catalog.dataset,

@@ -17,7 +17,7 @@ from analyzer.keys import Keys, bounds_of, keys_of
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure, People, Shares, Sum, axes
 from analyzer.measuring import measures_of, people
 from analyzer.noisy_values import quantile, value_of
-from analyzer.plan import Block, Draw, Quantile, QueryOptions
+from analyzer.plan import Block, Draw, Part, Quantile, QueryOptions, Statement
 from analyzer.printing import Printer
 from analyzer.relation import Aggregation
 from analyzer.types import Type
@@ -37,6 +37,8 @@ class Measured:
     """One draw each."""
     selection: int | None
     """For keys that are not public: which of the measures counts people; else None."""
+    exact: Statement
+    parts: tuple[Part, ...]
 
     def sensitivity(self, measure: Measure) -> Sensitivity:
         """What one unit changes: one of those whose rows they are, or the unit around it."""
@@ -73,8 +75,8 @@ def measured(
     if aggregation.unit is None:
         keys = Keys(aggregation.keys, public=True, possible=1)
         alone = Bounds(one_row=True, max_rows=1, max_groups=1, one_group=True, some_groups=False)
-        return Measured(aggregation, keys, alone, {}, (), None)
-    printer = Printer(dict(catalog.tables))
+        return _measured(aggregation, keys, alone, {}, (), None, catalog)
+    printer = Printer(dict(catalog.tables)).over(aggregation.source)
     keys = _sorted(keys_of(aggregation, catalog), printer)
     bounds = bounds_of(aggregation, keys, catalog, options)
     of = {aggregate: measures_of(aggregate, bounds) for aggregate in aggregates}
@@ -84,14 +86,28 @@ def measured(
     # Equal measures get one draw: asking twice in one query costs nothing and tells nothing.
     names = {measure: _name(measure, printer) for measure in wanted}
     one_of = {names[measure]: measure for measure in reversed(wanted)}
-    return Measured(
+    return _measured(
         aggregation,
         keys,
         bounds,
         {a: tuple(one_of[names[m]] for m in several) for a, several in of.items()},
         tuple(one_of[name] for name in sorted(one_of)),
         None if units is None else sorted(one_of).index(names[units]),
+        catalog,
     )
+
+
+def _measured(
+    aggregation: Aggregation,
+    keys: Keys,
+    bounds: Bounds,
+    of: Mapping[Aggregate, tuple[Measure, ...]],
+    measures: tuple[Measure, ...],
+    selection: int | None,
+    catalog: Catalog,
+) -> Measured:
+    exact, parts = exact_statement(aggregation, keys, bounds, measures, dict(catalog.tables))
+    return Measured(aggregation, keys, bounds, of, measures, selection, exact, parts)
 
 
 def _sorted(keys: Keys, printer: Printer) -> Keys:
@@ -120,9 +136,7 @@ def _name(measure: Measure, printer: Printer) -> tuple[str, ...]:
     return (type(measure).__name__, *arguments, repr(numbers))
 
 
-def block_of(
-    one: Measured, noises: Sequence[Noise], threshold: int | None, catalog: Catalog
-) -> Block:
+def block_of(one: Measured, noises: Sequence[Noise], threshold: int | None) -> Block:
     """The block, its draws having been calibrated."""
     draws, first = [], 0
     for measure, noise in zip(one.measures, noises, strict=True):
@@ -131,9 +145,6 @@ def block_of(
             Draw(_label(measure), cells, one.sensitivity(measure), noise, measure.tick, spent)
         )
         first += measure.cells
-    exact, parts = exact_statement(
-        one.aggregation, one.keys, one.bounds, one.measures, dict(catalog.tables)
-    )
     key_types = tuple(_key_type(key) for key in one.keys.expressions)
     if len(one.keys.sets) > 1:
         key_types = (*key_types, Type.INT4)
@@ -141,8 +152,8 @@ def block_of(
     if listed:
         key_types = (*key_types, Type.INT8)  # the number of the row
     return Block(
-        exact=exact,
-        parts=parts,
+        exact=one.exact,
+        parts=one.parts,
         key_types=key_types,
         public_keys=one.keys.public,
         draws=tuple(draws),
@@ -172,11 +183,12 @@ def values_of(one: Measured, number: int, block: Block) -> dict[Expr, Expr]:
     return values
 
 
-def cells_of(one: Measured, block: Block, first: int, options: QueryOptions) -> Cells:
-    """The noisy columns of the block's groups; ``first`` is its first draw among all."""
+def cells_of(one: Measured, block: Block, at: int, first: int, options: QueryOptions) -> Cells:
+    """The noisy columns of the groups of the plan's block ``at``, whose first draw is ``first``."""
     counts = (Count, People, Distinct)
     pairs = list(zip(one.measures, block.draws, strict=True))
     return Cells(
+        at,
         block.key_types,
         one.keys.places,
         draws={

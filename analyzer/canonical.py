@@ -40,9 +40,14 @@ _EXACT = Context(prec=100)
 """Constants have up to 61 digits; Python's own context would round them to 28."""
 
 
-def alias_mark(alias: str) -> str:
-    """What stands for an alias of the binder's; its numbers follow the order of the text."""
-    return f"{_ALIAS}t{alias[1:]:0>4}{_ALIAS}" if _OURS.fullmatch(alias) else alias
+def alias_mark(alias: str, ranks: dict[str, int]) -> str:
+    """What stands for an alias of the binder's; its numbers follow the order of the text.
+
+    ``ranks`` puts such aliases in order; those that are not there come next.
+    """
+    if not _OURS.fullmatch(alias):
+        return alias
+    return f"{_ALIAS}t{ranks.setdefault(alias, len(ranks)):0>4}{_ALIAS}"
 
 
 def value_mark(value: Parameter) -> str:
@@ -89,19 +94,60 @@ def order(text: str) -> str:
     return _MARK.sub(local, text)
 
 
+_NOT = {
+    "=": "<>",
+    "<>": "=",
+    "<": ">=",
+    ">=": "<",
+    ">": "<=",
+    "<=": ">",
+    "IS DISTINCT FROM": "IS NOT DISTINCT FROM",
+    "IS NOT DISTINCT FROM": "IS DISTINCT FROM",
+    "is null": "is not null",
+    "is not null": "is null",
+    "and": "or",
+    "or": "and",
+}
+"""What NOT makes of a condition, also where it is NULL: values of a type have one order, in which
+NaN is the largest, so one of ``<`` and ``>=`` holds. NOT goes to the parts of AND and OR."""
+
+
+def plain_form(call: Call) -> Expr:
+    """The call, without NOT where other words say the same."""
+    return _negated(call.args[0], call) if call.function == "not" else call
+
+
+def _negated(condition: Expr, call: Call) -> Expr:
+    """The opposite of a condition; ``call`` is NOT over it, or over one like it."""
+    if not isinstance(condition, Call):
+        return replace(call, args=(condition,))
+    if condition.function == "not":
+        inner = condition.args[0]
+        return plain_form(inner) if isinstance(inner, Call) else inner
+    opposite = _NOT.get(condition.function)
+    if opposite is None:
+        return replace(call, args=(condition,))
+    args = condition.args
+    if opposite in {"and", "or"}:
+        args = tuple(_negated(arg, call) for arg in args)
+    return replace(condition, function=opposite, args=args)
+
+
 def operands(call: Call) -> Sequence[Expr]:
     """The arguments to print: for AND and OR all that stand in a chain of them, and in comparisons
     plain numbers."""
     if call.function in ("and", "or"):
-        return _chain(call.function, call)
+        return chain(call.function, call)
     if call.function in _TURNED:
         return [_plain(arg) for arg in call.args]
     return call.args
 
 
-def _chain(function: str, expression: Expr) -> list[Expr]:
+def chain(function: str, expression: Expr) -> list[Expr]:
+    """What stands in a chain of AND, or of OR."""
+    expression = plain_form(expression) if isinstance(expression, Call) else expression
     if isinstance(expression, Call) and expression.function == function:
-        return [one for arg in expression.args for one in _chain(function, arg)]
+        return [one for arg in expression.args for one in chain(function, arg)]
     return [expression]
 
 
@@ -119,6 +165,10 @@ def in_order(call: Call, args: Sequence[Expr], texts: Sequence[str]) -> tuple[Ca
     """The call with its operands, and their texts, in the one order that they are printed in."""
     if call.function in ("and", "or"):
         return call, sorted(set(texts), key=order)
+    if call.function == "coalesce":
+        first = dict(zip(reversed(texts), reversed(args), strict=True))
+        texts = list(dict.fromkeys(texts))
+        return replace(call, args=tuple(first[text] for text in texts)), texts
     turned = _TURNED.get(call.function)
     if turned is None:
         numbers = call.function in _COMMUTATIVE and all(arg.type.is_number for arg in args)

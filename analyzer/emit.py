@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analyzer.canonical_joins import owner_in
 from analyzer.catalog import Table
 from analyzer.emit_bounds import (
     Rows,
@@ -157,15 +158,13 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
     """The rows that count: they have an owner, and public keys where keys are public."""
     assert aggregation.owned.owner is not None
     arguments = list(dict.fromkeys(wanted))
-    owner = printer.expression(aggregation.owned.owner)
+    printer.over(aggregation.source)
+    owner = printer.expression(owner_in(aggregation.source, aggregation.owned.owner))
     columns = [f"{owner} AS owner"]
     columns += [f"{key_text(printer, key)} AS k{i}" for i, key in enumerate(keys.expressions)]
     columns += [f"{printer.expression(a)} AS v{i}" for i, a in enumerate(arguments)]
-    text = f"SELECT {', '.join(columns)} FROM {printer.relation(aggregation.source)}"
-    conditions = [f"({owner} IS NOT NULL)"]
-    if aggregation.where is not None:
-        conditions.append(printer.expression(aggregation.where))
-    text += f" WHERE {' AND '.join(conditions)}"
+    source = printer.source(aggregation.source, aggregation.where, f"({owner} IS NOT NULL)")
+    text = f"SELECT {', '.join(columns)} FROM {source}"
     if keys.public and keys.expressions:
         public = [held(printer, key, f"h.k{i}") for i, key in enumerate(keys.expressions)]
         text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(public)}"

@@ -16,10 +16,9 @@ def listed_rows(printer: Printer, listed: Aggregation) -> tuple[Statement, tuple
 
     One row more than there may be is read, so that too many are noticed.
     """
+    printer.over(listed.source)
     columns = [f"{canonical(printer.expression(e), e)} AS k{i}" for i, e in enumerate(listed.keys)]
-    text = f"SELECT {', '.join(columns)} FROM {printer.relation(listed.source)}"
-    if listed.where is not None:
-        text += f" WHERE {printer.expression(listed.where)}"
+    text = f"SELECT {', '.join(columns)} FROM {printer.source(listed.source, listed.where)}"
     most = MAX_LISTED + 1 if listed.limit is None else min(listed.limit, MAX_LISTED + 1)
     names = [f"k{i}" for i in range(len(columns))]
     order = ", ".join(f"q.{name}" for name in names)

@@ -30,6 +30,8 @@ _ROWS = 16_000
 class Cells:
     """The noisy columns of a block's groups."""
 
+    at: int
+    """Where the block is in the plan, whose blocks have an order of their own."""
     key_types: tuple[Type, ...]
     """Types of the keys ``k0, k1, ...``, as they were published."""
     places: tuple[int, ...]
@@ -62,7 +64,7 @@ def noisy_groups(blocks: Sequence[Cells], *, crossed: bool) -> list[str]:
     before, ways = _signed(blocks) if signed else _one_by_one(total)
     groups, noisy = [], []
     for number, cells in enumerate(blocks):
-        groups.append(f"groups{number} AS MATERIALIZED (\n{_read(number, cells)}\n)")
+        groups.append(f"groups{number} AS MATERIALIZED (\n{_read(cells)}\n)")
         own, ways = ways[: cells.count], ways[cells.count :]
         source = f"{'signed' if signed else 'groups'}{number}"
         text = f"SELECT {', '.join(_moved(cells, own))}\nFROM {source} AS g"
@@ -75,12 +77,12 @@ def noisy_groups(blocks: Sequence[Cells], *, crossed: bool) -> list[str]:
     return [*groups, *steps, *before, *noisy]
 
 
-def _read(number: int, cells: Cells) -> str:
+def _read(cells: Cells) -> str:
     """The groups of a block, as they were published."""
     names = ["r integer", *(f"k{i} {t.value}" for i, t in enumerate(cells.key_types))]
     names += [f"c{i} numeric" for i in cells.draws]
     names += [f"q{i}{way} numeric" for i in range(cells.quantiles) for way in ("", "u", "d")]
-    groups = f"jsonb_to_recordset(CAST($1 AS jsonb) -> {number}) AS j ({', '.join(names)})"
+    groups = f"jsonb_to_recordset(CAST($1 AS jsonb) -> {cells.at}) AS j ({', '.join(names)})"
     if not cells.places:
         return f"SELECT * FROM {groups}"
     # Groups are published in the order of their keys as they were published; here it is the

@@ -9,9 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.canonical import alias_mark, in_order, numbered, operands, value_mark
+from analyzer.canonical import (
+    alias_mark,
+    in_order,
+    numbered,
+    operands,
+    order,
+    plain_form,
+    value_mark,
+)
+from analyzer.canonical_joins import in_steps, owner_in, parts, sequence
 from analyzer.catalog import Table
-from analyzer.expressions import Aggregate, Constant, Exists, Expr, Ref, Within
+from analyzer.expressions import Aggregate, Call, Constant, Exists, Expr, Ref, Within
 from analyzer.functions import render
 from analyzer.functions.base import as_type
 from analyzer.functions.comparison import same_storage
@@ -42,10 +51,20 @@ class Printer:
         self._most_rows = most_rows
         self._first = first_parameter
         self._marks: dict[str, Parameter] = {}
+        self._ranks: dict[str, int] = {}
 
     def statement(self, text: str) -> Statement:
         """A whole text, with its parameters numbered."""
         return numbered(text, self._marks, self._first)
+
+    def over(self, relation: Relation) -> Printer:
+        """This printer, its marks of aliases being those of the relation's one order."""
+        for alias in sequence(relation):
+            self._alias(alias)
+        return self
+
+    def _alias(self, alias: str) -> str:
+        return alias_mark(alias, self._ranks)
 
     def parameter(self, value: Parameter, type_name: str) -> str:
         mark = value_mark(value)
@@ -55,39 +74,68 @@ class Printer:
     def expression(self, expression: Expr) -> str:
         """The expression in its ``facts.stored`` type."""
         if isinstance(expression, Ref):
-            return f"{alias_mark(expression.alias)}.{quoted(expression.name)}"
+            return f"{self._alias(expression.alias)}.{quoted(expression.name)}"
         if isinstance(expression, Constant):
             return self.parameter(expression.value, expression.facts.stored.value)
         if isinstance(expression, Exists):
-            where = f" WHERE {self.expression(expression.where)}" if expression.where else ""
-            return f"(EXISTS (SELECT 1 FROM {self.relation(expression.source)}{where}))"
+            return f"(EXISTS (SELECT 1 FROM {self.source(expression.source, expression.where)}))"
         if isinstance(expression, Within):
             sides = (expression.value, expression.column)
             value, column = same_storage(sides, [self.expression(e) for e in sides])
             return f"({value} IN (SELECT {column} FROM {self.relation(expression.source)}))"
         assert not isinstance(expression, Aggregate), "aggregates are planned before printing"
-        args = operands(expression)
-        call, texts = in_order(expression, args, [self.expression(arg) for arg in args])
-        same = len(texts) == 1 < len(args)  # a condition that is said twice
-        return texts[0] if same else render(call, texts)
+        plain = plain_form(expression)
+        if not isinstance(plain, Call):
+            return self.expression(plain)
+        args = operands(plain)
+        call, texts = in_order(plain, args, [self.expression(arg) for arg in args])
+        if len(texts) == 1 and call.function in {"and", "or", "coalesce"}:  # the same, said twice
+            return as_type(texts[0], call.args[0], call.facts.stored)
+        return render(call, texts)
+
+    def source(self, relation: Relation, where: Expr | None, *more: str) -> str:
+        """FROM's item and WHERE, if there is anything to demand: ``more`` first."""
+        self.over(relation)
+        items, conditions = parts(relation, where)
+        steps, others = in_steps(items, conditions)
+        text, demanded = self._joined(steps), self._all(others)
+        listed = [*more, *([demanded] if demanded else [])]
+        return f"{text} WHERE {' AND '.join(listed)}" if listed else text
+
+    def _joined(self, steps: Sequence[tuple[Relation, Sequence[Expr]]]) -> str:
+        text = ""
+        for item, conditions in steps:
+            on = self._all(conditions)
+            kind = (
+                f"JOIN {self.relation(item)} ON {on}" if on else f"CROSS JOIN {self.relation(item)}"
+            )
+            text = f"({text} {kind})" if text else self.relation(item)
+        return text
+
+    def _all(self, conditions: Sequence[Expr]) -> str:
+        """All conditions as one, or nothing."""
+        texts = sorted({self.expression(c) for c in conditions}, key=order)
+        return f"({' AND '.join(texts)})" if len(texts) > 1 else "".join(texts)
 
     def relation(self, relation: Relation) -> str:
         """The relation as an item of FROM."""
         if isinstance(relation, Scan):
             return self._scan(relation)
         if isinstance(relation, Derived):
-            return f"({self._select(relation)}) AS {alias_mark(relation.alias)}"
+            return f"({self._select(relation)}) AS {self._alias(relation.alias)}"
         if isinstance(relation, Grouped):
-            return f"({self._own_groups(relation)}) AS {alias_mark(relation.alias)}"
+            return f"({self._own_groups(relation)}) AS {self._alias(relation.alias)}"
         if isinstance(relation, Union):
             arms = [self._select(arm, relation.stored) for arm in relation.arms]
-            return f"({' UNION ALL '.join(arms)}) AS {alias_mark(relation.alias)}"
+            return f"({' UNION ALL '.join(arms)}) AS {self._alias(relation.alias)}"
         assert isinstance(relation, Join)
-        left, right = self.relation(relation.left), self.relation(relation.right)
-        if relation.on is None:
-            return f"({left} CROSS JOIN {right})"
-        kind = "LEFT JOIN" if relation.outer else "JOIN"
-        return f"({left} {kind} {right} ON {self.expression(relation.on)})"
+        if relation.outer:
+            assert relation.on is not None
+            left, right = self.relation(relation.left), self.relation(relation.right)
+            return f"({left} LEFT JOIN {right} ON {self.expression(relation.on)})"
+        # In a left join there is no WHERE for what is demanded of one item alone.
+        (*steps, (last, on)), others = in_steps(*parts(relation))
+        return self._joined([*steps, (last, [*on, *others])])
 
     def leads(self, text: str, alias: str, table: str, key: str) -> str:
         """That a printed value is the key of a row; texts in the database's own collation."""
@@ -107,19 +155,18 @@ class Printer:
             ]
         columns = [f"{text} AS c{i}" for i, text in enumerate(columns)]
         if derived.owner is not None:
-            owner = self.expression(derived.owner)
+            owner = self.expression(owner_in(derived.source, derived.owner))
             if stored is not None and derived.owner.type is Type.TEXT:
                 owner = f'({owner} COLLATE "default")'
             columns.append(f"{owner} AS owner")
-        where = f" WHERE {self.expression(derived.where)}" if derived.where else ""
-        source = self.relation(derived.source)
-        return f"SELECT {', '.join(columns) or '1 AS nothing'} FROM {source}{where}"
+        source = self.source(derived.source, derived.where)
+        return f"SELECT {', '.join(columns) or '1 AS nothing'} FROM {source}"
 
     def _own_groups(self, grouped: Grouped) -> str:
         """Rows of one unit, and of no other, in each group: the owner is always grouped by."""
         columns, by = [], []
         if grouped.source.owner is not None:
-            owner = f"{alias_mark(grouped.source.alias)}.owner"
+            owner = f"{self._alias(grouped.source.alias)}.owner"
             columns.append(f"{owner} AS owner")
             by.append(owner)
         for i, key in enumerate(grouped.keys):
@@ -140,14 +187,14 @@ class Printer:
         """A table; where the owner is further down the path, joined along it."""
         table, rows = scan.table, self._rows_of(scan.table)
         if self._most_rows is None or scan.owner is None or rows_per_unit(table) == 1:
-            return f"{rows} AS {alias_mark(scan.alias)}"
+            return f"{rows} AS {self._alias(scan.alias)}"
         owner = quoted(scan.owner.name)
         few = f"SELECT w.{owner} FROM {rows} AS w GROUP BY w.{owner}"
         few += f" HAVING (count(*) <= {self._most_rows})"
         names = [*table.columns, *([scan.owner.name] if len(table.path) > 1 else [])]
         columns = ", ".join(f"s.{quoted(name)}" for name in names)
         text = f"SELECT {columns} FROM {rows} AS s WHERE (s.{owner} IN ({few}))"
-        return f"({text}) AS {alias_mark(scan.alias)}"
+        return f"({text}) AS {self._alias(scan.alias)}"
 
     def _rows_of(self, table: Table) -> str:
         if len(table.path) < 2:
