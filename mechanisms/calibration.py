@@ -49,9 +49,9 @@ __all__ = [
 
 MIN_THRESHOLD_DELTA = Fraction(1, 10**30)
 """Far below one step of the ledger, and far above what the tails can be computed for."""
-KEY_WEIGHT = Fraction(1, 2)
-"""A threshold's height counts half as much as a number of the answer: it says which groups are
-shown at all, but the groups that it hides are those that the noise of the numbers would drown."""
+KEY_WEIGHT = Fraction(1)
+"""A threshold's height counts as much as a number of the answer: as much less of one is worth as
+much less of the other. See decision 0022 for what other weights do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def calibrate(
     Of what the terms allow, and what an account has room for if any of it has, a goal of error bars
     is reached by what takes the least of an account (see ``mechanisms.prices``), and a loss is
     spent on what has the smallest error: the mean logarithm of the error bars, each draw's as often
-    as its weight says, and of the thresholds' heights, each half a time. A tie goes to the cheaper.
+    as its weight says, and of the thresholds' heights, each once. A tie goes to the cheaper.
 
     Every rounding is outward: scales up to the next float64, the charge up to the ledger's grid.
     The charge is then checked against the loss recomputed from the events alone.

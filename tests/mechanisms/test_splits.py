@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accountant.losses import loss_of_events
+from mechanisms import calibration
 from mechanisms.calibration import (
     Cap,
+    KeySelection,
     Noise,
     NoiseKind,
     Sensitivity,
@@ -130,3 +132,74 @@ def test_the_least_loss_for_an_error_is_not_split_evenly() -> None:
     )
     assert [error_bar(noise) for noise in found.noises] == [300, 300]
     assert error_bar(even.noises[1]) > 590
+
+
+def searched(draws: Sequence[Sensitivity], weights: Sequence[Fraction], kind: NoiseKind) -> float:
+    """The least objective that a search finds: shares move from one draw to another while it helps,
+    by smaller and smaller steps."""
+    shares, step = [Fraction(1)] * len(draws), Fraction(1, 2)
+
+    def at(parts: Sequence[Fraction]) -> float:
+        noises = noises_for(WithinRho(Fraction(1, 100)), kind, draws, parts, MILLIONTH)
+        assert noises is not None
+        return objective(noises, weights)
+
+    best = at(shares)
+    while step > Fraction(1, 500):
+        moves = [
+            [p * (1 + step) if k == i else p for k, p in enumerate(shares)]
+            for i in range(len(draws))
+        ]
+        moves += [
+            [p / (1 + step) if k == i else p for k, p in enumerate(shares)]
+            for i in range(len(draws))
+        ]
+        found = min(moves, key=at)
+        if at(found) < best - 1e-12:
+            shares, best = [p.limit_denominator(10**6) for p in found], at(found)
+        else:
+            step /= 2
+    return best
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "weights", [("1", "1"), ("2", "1/3"), ("1", "1/2", "1/2", "3")], ids=" ".join
+)
+def test_a_search_finds_no_better_split(kind: NoiseKind, weights: Sequence[str]) -> None:
+    """Of a count, a mean over other bounds, and sums that are a million times as sensitive."""
+    draws = [Sensitivity(n, n * n) for n in (1, 240, 10**6, 20)][: len(weights)]
+    wanted = [Fraction(weight) for weight in weights]
+    noises = noises_for(WithinRho(Fraction(1, 100)), kind, draws, wanted, MILLIONTH)
+    assert noises is not None
+    assert searched(draws, wanted, kind) >= objective(noises, wanted) - 1e-4
+    even = noises_for(
+        WithinRho(Fraction(1, 100)), kind, draws, [Fraction(1)] * len(draws), MILLIONTH
+    )
+    assert even is not None
+    assert objective(even, wanted) > objective(noises, wanted) + 0.1 or len(set(weights)) == 1
+
+
+@pytest.mark.parametrize("aggregates", [1, 3, 5])
+def test_with_a_threshold_no_other_weight_of_it_is_much_better(aggregates, monkeypatch) -> None:
+    """Its height is nearly in proportion to its noise, so the closed form is nearly the best."""
+    draws = [*[Sensitivity(20, 400)] * aggregates, Sensitivity(5, 5)]
+    weights = [*[Fraction(1)] * aggregates, Fraction(0)]
+    terms, keys = Terms(Cap(Fraction(3), MILLIONTH)), [KeySelection(aggregates, 5)]
+
+    def error(weight: Fraction) -> float:
+        with monkeypatch.context() as patched:
+            patched.setattr(calibration, "KEY_WEIGHT", weight)
+            found = calibrate(
+                draws,
+                WithinEpsilon(Fraction(1)),
+                delta=Fraction(1, 10**9),
+                terms=terms,
+                weights=weights,
+                keys=keys,
+            )
+        return calibration._error(found, weights)
+
+    others = [error(Fraction(n, 8)) for n in range(2, 24)]
+    assert error(calibration.KEY_WEIGHT) <= min(others) + 0.02
+    assert error(Fraction(1, 4)) > min(others) + 0.1
