@@ -21,9 +21,9 @@ from server.wire import answers, asks
 from server.wire.asker import Answered, Asker
 from server.wire.binding import Surroundings
 from server.wire.own import Act, Own
-from server.wire.session import SessionEnds
 from server.wire.sessions import Sessions
 from server.wire.standing import Standing
+from server.wire.steps import SessionEnds
 
 _LOOK_SECONDS = 1.0
 """How long a token is believed to hold where only the shadow is asked."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from analyzer.classify import Kind, Piece, Span
+from analyzer.refusals import BadArgument, Refusal
+from server.wire import asks
 
 PASSED_ON = "analyst_token"
 """The setting that says who asks, behind ``epsql.``."""
@@ -98,6 +100,18 @@ def own(text: str, piece: Piece) -> Own | None:
         ends = signal[1].lower() == "terminate"
         return Own(Act.SIGNAL, statement, start, whole, pid=pid, ends=ends)
     return _person(piece)
+
+
+def refusal_of(piece: Piece) -> Refusal | None:
+    """Why a statement is refused: by the classifier, or for an ``epsql.`` setting."""
+    try:
+        for setting in piece.settings:
+            asks.read(setting.name, setting.value)
+            if setting.name == PASSED_ON and setting.value and piece.verb != "SET":
+                raise BadArgument("A token is set by SET.")
+    except Refusal as refusal:
+        return refusal
+    return piece.refusal
 
 
 def _person(piece: Piece) -> Own | None:

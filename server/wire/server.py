@@ -28,10 +28,11 @@ from server.wire.desk import Desk
 from server.wire.login import authenticate
 from server.wire.messages import Message, ProtocolViolation
 from server.wire.own import PASSED_ON
-from server.wire.session import Session, SessionEnds
+from server.wire.session import Session
 from server.wire.sessions import Entry, Sessions
 from server.wire.standing import Standing
 from server.wire.startup import CancelRequest, LoginRefused, Startup, greet
+from server.wire.steps import SessionEnds
 from server.wire.stream import Gone, Stream
 from server.wire.tls import Tls
 

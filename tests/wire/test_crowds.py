@@ -48,9 +48,9 @@ def test_names_that_nothing_came_of_are_not_kept(door, name, monkeypatch):
     raw.send(Parse(b"one", books).message, SYNC)
     raw.until(b"Z")
     (session,) = kept
-    assert session._books == {b"one"}
+    assert session.portals._books == {b"one"}
     raw.send(Named(b"C", b"S", b"one").message, SYNC)
     raw.until(b"Z")
-    assert session._books == set()
+    assert session.portals._books == set()
     raw.socket.close()
     raw.owner.close()

@@ -20,6 +20,10 @@ from tests.clients.place import Place
 PATIENCE = 20.0
 """Seconds after which a server that says nothing hangs. Far more than anything here takes."""
 
+_ENCRYPTED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+# It is encrypted; who it is, is not what is tested here. Made once: that takes longer than a login.
+_ENCRYPTED.check_hostname, _ENCRYPTED.verify_mode = False, ssl.CERT_NONE
+
 
 class Hangs(AssertionError):
     """The server owes an answer and sends none."""
@@ -93,6 +97,17 @@ class Connection:
             if marked and message.kind == "Z":
                 return
 
+    def until(self, kind: str, times: int = 1) -> Iterator[Received]:
+        """Everything up to so many messages of a kind.
+
+        Raises:
+            Hangs, EOFError: as for :meth:`until_mark`.
+        """
+        while times:
+            message = self.next()
+            yield message
+            times -= message.kind == kind
+
     def _log_in(self) -> None:
         self.send(messages.startup(self._place.user, self._place.database))
         scram = _Scram(self._place.password)
@@ -142,7 +157,4 @@ def _connected(place: Place) -> socket.socket:
         return plain
     plain.sendall(struct.pack("!ii", 8, messages.SSL_CODE))
     assert plain.recv(1) == b"S"
-    context = ssl.create_default_context()
-    # It is encrypted; who it is, is not what is tested here.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(plain)
+    return _ENCRYPTED.wrap_socket(plain)

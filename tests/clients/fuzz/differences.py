@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.clients.fuzz import messages
 from tests.clients.fuzz.connection import Connection, Hangs
-from tests.clients.fuzz.messages import Message, Received
+from tests.clients.fuzz.messages import Cancel, Message, Received
 from tests.clients.fuzz.sequences import sequence
 from tests.clients.place import Place
 
@@ -27,7 +27,7 @@ class Difference:
     """A sequence to which two servers do not answer the same."""
 
     seed: int
-    sent: Sequence[Message]
+    sent: Sequence[Message | Cancel]
     wanted: Stream
     got: Stream
 
@@ -46,7 +46,7 @@ class Difference:
 
 def compare(seed: int, wanted: Place, got: Place) -> Difference | None:
     """Plays the seed's sequence at both places; what differs is made as short as it will go."""
-    sent: Sequence[Message] = sequence(seed)
+    sent: Sequence[Message | Cancel] = sequence(seed)
     first = _played(seed, sent, wanted, got)
     if first is None:
         return None
@@ -70,27 +70,50 @@ def _common(wanted: Stream, got: Stream) -> int:
     return at
 
 
-def _played(seed: int, sent: Sequence[Message], wanted: Place, got: Place) -> Difference | None:
+def _played(
+    seed: int, sent: Sequence[Message | Cancel], wanted: Place, got: Place
+) -> Difference | None:
     streams = [played(seed, sent, place) for place in (wanted, got)]
     return None if streams[0] == streams[1] else Difference(seed, sent, *streams)
 
 
-def played(seed: int, sent: Sequence[Message], place: Place) -> Stream:
+def played(seed: int, sent: Sequence[Message | Cancel], place: Place) -> Stream:
     """Everything that the place answers, what must differ taken out.
 
     How the bytes are cut, and when they are sent, is drawn too: an answer must not depend on it.
     """
     chance = random.Random(-1 - seed)
-    how = chance.choice((_at_once, _one_by_one, _in_pieces))
     stream: Stream = []
     with Connection(place) as connection:
         try:
-            how(chance, connection, sent)
-            for message in connection.until_mark("the end"):
+            for message in _said(chance, connection, sent):
                 stream += _shown(message)
         except (Hangs, EOFError, OSError) as error:
             stream.append(("-", type(error).__name__))
     return stream
+
+
+def _said(
+    chance: random.Random, connection: Connection, sent: Sequence[Message | Cancel]
+) -> Iterator[Received]:
+    """Sends all of it; everything that is answered up to the end."""
+    send = chance.choice((_at_once, _one_by_one, _in_pieces))
+    together: list[Message] = []
+    for one in sent:
+        if isinstance(one, Message):
+            together.append(one)
+            continue
+        send(chance, connection, together)
+        together = []
+        yield from connection.until_mark("a cancel")
+        send(chance, connection, one.before)
+        yield from connection.until("Z", len(one.before))
+        if one.running is not None:
+            send(chance, connection, [one.running])
+            yield from connection.until("D")
+        connection.cancel()
+    send(chance, connection, together)
+    yield from connection.until_mark("the end")
 
 
 def _at_once(chance: random.Random, connection: Connection, sent: Sequence[Message]) -> None:

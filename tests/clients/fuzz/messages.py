@@ -27,6 +27,24 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    """A CancelRequest for a session whose state is known: nothing is under way when it begins.
+
+    Attributes:
+        before: sent first, each answered by one ReadyForQuery.
+        running: what is cancelled, once it has begun to answer, and would not end by itself; None
+            where nothing runs, and nothing may happen.
+    """
+
+    before: tuple[Message, ...]
+    running: Message | None
+
+    def __str__(self) -> str:
+        shown = ", ".join(str(message) for message in self.before)
+        return f"Cancel of {self.running or 'nothing'} after [{shown}]"
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """One message from the server."""
 
@@ -85,6 +103,11 @@ def execute(portal: str, rows: int = 0) -> Message:
 
 def close(kind: str, name: str) -> Message:
     return Message(framed(b"C", kind.encode() + name.encode() + b"\0"), f"Close {kind} {name!r}")
+
+
+def together(*of: Message) -> Message:
+    """Several messages as one."""
+    return Message(b"".join(one.data for one in of), " + ".join(one.shown for one in of))
 
 
 FLUSH = Message(framed(b"H", b""), "Flush")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from tests.clients.fuzz.messages import (
     FLUSH,
     SYNC,
+    Cancel,
     Message,
     bind,
     close,
@@ -20,6 +21,7 @@ from tests.clients.fuzz.messages import (
     execute,
     parse,
     query,
+    together,
 )
 
 STATEMENTS = ("", "a", "b")
@@ -102,10 +104,26 @@ COPIES = (
 )
 
 
-def sequence(seed: int) -> list[Message]:
+BLOCKS = (
+    (),
+    ("BEGIN",),
+    ("BEGIN", "SAVEPOINT s"),
+    ("BEGIN", CURSORS[0], "FETCH 1 FROM c"),
+    ("SELECT count(*) FROM patients",),
+)
+"""Where a cancel comes."""
+ENDLESS = """
+SELECT repeat('x', n) FROM (VALUES (9000), (20000)) AS v (n)
+UNION ALL SELECT count(*)::text FROM (SELECT generate_series(1, 100000000000)) AS n
+"""
+"""It takes no memory, and nobody may call pg_sleep behind epsql. The first rows do not fit into what
+Postgres holds back: when one of them has come whole, the other is on its way, and no more will be."""
+
+
+def sequence(seed: int) -> list[Message | Cancel]:
     """The messages of one session, between login and the end."""
     author = _Author(seed)
-    found: list[Message] = []
+    found: list[Message | Cancel] = []
     for _ in range(author.chance.randint(2, 9)):
         found += author.part()
     return found
@@ -118,17 +136,18 @@ class _Author:
         self.chance = random.Random(seed)
         self._values: dict[str, list[bytes | None]] = {}
 
-    def part(self) -> list[Message]:
+    def part(self) -> Sequence[Message | Cancel]:
         """Some messages that belong together, or one that belongs to nothing."""
-        parts: Sequence[Callable[[], list[Message]]] = (
+        parts: Sequence[Callable[[], Sequence[Message | Cancel]]] = (
             self._conversation,
             self._once_more,
             self._queries,
             self._skipped,
             self._transaction,
             self._anything,
+            self._cancel,
         )
-        return self.chance.choices(parts, (6, 3, 5, 1, 1, 3))[0]()
+        return self.chance.choices(parts, (12, 6, 10, 2, 2, 6, 1))[0]()
 
     def _one(self, *of: list[Message]) -> list[Message]:
         return self.chance.choice(of)
@@ -191,6 +210,25 @@ class _Author:
         chance = self.chance
         inside = [query(chance.choice(CURSORS)) for _ in range(chance.randint(1, 4))]
         return [SYNC, query("BEGIN"), query(chance.choice(CURSORS[:3])), *inside, query("COMMIT")]
+
+    def _cancel(self) -> list[Cancel]:
+        """What would run for ever is cancelled, by either protocol; or there is nothing to cancel.
+
+        Nothing else runs meanwhile: which of two statements is hit would hang on the time.
+        """
+        chance = self.chance
+        block = tuple(map(query, chance.choice(BLOCKS)))
+        match chance.choice(("nothing", "a failed block", "simple", "extended")):
+            case "nothing":
+                return [Cancel(block, None)]
+            case "a failed block":
+                return [Cancel((query("BEGIN"), query("SELECT 1/0")), None)]
+            case "simple":
+                more = chance.choice(("", "; SELECT 2", "; SELECT count(*) FROM patients"))
+                return [Cancel(block, query(ENDLESS + more))]
+        bound = together(parse("", ENDLESS), bind("", ""), SYNC)
+        running = together(execute(""), chance.choice((SYNC, FLUSH)))
+        return [Cancel((query("BEGIN"), *block, bound), running)]
 
     def _anything(self) -> list[Message]:
         """One message, whatever came before."""
