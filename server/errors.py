@@ -76,6 +76,10 @@ class Cancelled(Exception):
     """The query was cancelled, by its asker or because the server stops."""
 
 
+class AnswerTooLong(Exception):
+    """An answer that is stored and paid for has more text than its connection can take."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """The one shape of an error.
@@ -231,6 +235,15 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
             "The query was cancelled.",
             detail="If its loss was debited by then, it stays debited.",
             hint="Ask for your budget to see.",
+            charged=True,
+        ),
+        AnswerTooLong: Rule(
+            "answer_too_long",
+            "54000",
+            500,
+            "The answer is too long for this connection.",
+            detail="Its loss was debited, and the answer is stored.",
+            hint="Ask again with LIMIT and OFFSET, or over HTTP: that costs nothing.",
             charged=True,
         ),
         questions.DataUnavailable: Rule(

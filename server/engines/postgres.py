@@ -52,6 +52,12 @@ _AS_TEXT = ("date", "timestamp", "timestamptz", "uuid")
 
 _TOO_MANY_ROWS = "54000"
 
+_LONG = 100_000
+"""Characters of noisy rows from which on a finish is planned for many."""
+_NO_LOOPS = "SELECT set_config('enable_nestloop', 'off', true)"
+"""Postgres takes each JSON array for one of a hundred rows, and would join many thousands with as
+many in loops: minutes, and the answer is paid for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -125,7 +131,10 @@ class PostgresEngine:
                 yield chunk
 
     async def finish(self, statement: Statement, noisy_rows: str) -> list[Row]:
-        return await self._all(statement.sql, [noisy_rows, *self._parameters(statement)])
+        before = [_NO_LOOPS] if len(noisy_rows) > _LONG else []
+        return await self._all(
+            statement.sql, [noisy_rows, *self._parameters(statement)], before=before
+        )
 
     def _parameters(self, statement: Statement) -> list[str | None]:
         return [
@@ -133,12 +142,16 @@ class PostgresEngine:
             for value in statement.parameters
         ]
 
-    async def _all(self, sql: str, parameters: Sequence[str | None]) -> ExactRows:
-        """All rows of one statement, up to the limit."""
+    async def _all(
+        self, sql: str, parameters: Sequence[str | None], *, before: Sequence[str] = ()
+    ) -> ExactRows:
+        """All rows of one statement, up to the limit; ``before`` runs in its transaction first."""
         found = ExactRows()
-        async with aclosing(self._run([(sql, parameters)])) as chunks:
-            async for _, rows in chunks:
-                found += rows
+        texts = [*((text, ()) for text in before), (sql, parameters)]
+        async with aclosing(self._run(texts)) as chunks:
+            async for number, rows in chunks:
+                if number == len(before):
+                    found += rows
                 if len(found) > self._bounds.rows:
                     _log.error("engine failed: %s", _TOO_MANY_ROWS)
                     raise EngineFailed(_TOO_MANY_ROWS)

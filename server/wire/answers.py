@@ -15,6 +15,8 @@ JSON = 114
 """The OID of the type json."""
 PARAMETER = b"epsql parameter"
 """The name of every column of :func:`decoded`."""
+ROWS = 5_000
+"""Of a part of an answer: while Postgres reads an array, it holds many times its length."""
 _INEXACT = frozenset({700, 701, 1700})
 """The OIDs of numbers that divide with a remainder: 2.0 is none of the whole ones."""
 _MOST_DIGITS = 100
@@ -32,17 +34,20 @@ def type_names(fields: Sequence[Field]) -> bytes:
     return f"SELECT {', '.join(names)}".encode()
 
 
-def recordset(names: Sequence[str], types: Sequence[str], rows: str = "$1") -> str:
-    """A query for the rows of a JSON array as :func:`rows_json` makes it, in its order.
+def recordset(names: Sequence[str], types: Sequence[str], parts: Sequence[str] = ("$1",)) -> str:
+    """A query for the rows of JSON arrays as :func:`rows_json` makes them, in their order.
 
     Args:
         names: of the columns, as the client was told of them.
         types: the names of their types.
-        rows: an expression of the type json.
+        parts: expressions of the type json, one for each array.
     """
     columns = ", ".join(f"c{i} {type_}" for i, type_ in enumerate(types))
     outputs = ", ".join(f"c{i} AS {quoted(name)}" for i, name in enumerate(names))
-    return f"SELECT {outputs} FROM pg_catalog.json_to_recordset({rows}) AS noisy({columns})"
+    rows, source = parts[0], ""
+    if len(parts) > 1:  # One after the other, each forgotten before the next is read.
+        rows, source = "part.rows", f"(VALUES ({'), ('.join(parts)})) AS part(rows), LATERAL "
+    return f"SELECT {outputs} FROM {source}pg_catalog.json_to_recordset({rows}) AS noisy({columns})"
 
 
 def literal(rows: str) -> str:
@@ -51,10 +56,12 @@ def literal(rows: str) -> str:
     return f"CAST({tag}{rows}{tag} AS json)"
 
 
-def rows_json(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as the JSON array that :func:`recordset` reads. Columns go by place, not by name: two
-    may have one name."""
-    return json.dumps([{f"c{i}": value for i, value in enumerate(row)} for row in rows])
+def rows_json(rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:
+    """Rows as the JSON arrays that :func:`recordset` reads; at least one. Columns go by place, not
+    by name: two may have one name."""
+    named = [{f"c{i}": value for i, value in enumerate(row)} for row in rows]
+    starts = range(0, max(1, len(named)), ROWS)
+    return tuple(json.dumps(named[start : start + ROWS]) for start in starts)
 
 
 def decoded(types: Sequence[int]) -> bytes:

@@ -140,21 +140,23 @@ class Binder:
             person=person or "",
         )
 
-    async def materialise(self, own: Own, rows: str, fields: Sequence[Field], bind: Bind) -> None:
+    async def materialise(
+        self, own: Own, rows: Sequence[str], fields: Sequence[Field], bind: Bind
+    ) -> None:
         """Puts the portal that ``bind`` names in place, with the rows in it."""
         if own.act is Act.PERSON:  # What it sets goes with the transaction, as any setting does.
-            await self._replace(bind, Parse(_OURS, own.passed_on(rows).encode()), ())
+            await self._replace(bind, Parse(_OURS, own.passed_on(rows[0]).encode()), ())
             return
         types = await self._type_names(fields)
         names = [field.name.decode(self._backend.codec) for field in fields]
         if own.act is Act.COPY:  # takes no parameters
-            text = own.around(answers.recordset(names, types, answers.literal(rows)))
+            text = own.around(answers.recordset(names, types, list(map(answers.literal, rows))))
             await self._replace(bind, Parse(_OURS, self._encoded(text)), ())
         else:
-            query = answers.recordset(names, types)
+            query = answers.recordset(names, types, [f"${i + 1}" for i in range(len(rows))])
             text = own.around(query) if own.act is Act.CURSOR else query
-            parse = Parse(_OURS, self._encoded(text), (answers.JSON,))
-            await self._replace(bind, parse, (rows.encode(),))
+            parse = Parse(_OURS, self._encoded(text), (answers.JSON,) * len(rows))
+            await self._replace(bind, parse, tuple(part.encode() for part in rows))
 
     def _encoded(self, text: str) -> bytes:
         return text.encode(self._backend.codec)

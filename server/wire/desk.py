@@ -83,7 +83,7 @@ class Desk:
     ) -> Answered:
         await self._must_hold()
         if own.act is Act.PERSON:
-            return Answered(await self._handle(own.token))
+            return Answered((await self._handle(own.token),))
         analyst = await self._asks(around.person)
         if own.act is Act.BUDGET:
             return Answered(answers.rows_json([[await self._budget(analyst)]]))

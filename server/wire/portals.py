@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from analyzer.refusals import Refusal
-from server.errors import Cancelled, NoTransaction
+from server.errors import AnswerTooLong, Cancelled, NoTransaction
 from server.questions import FailedAfterDebit
 from server.wire import messages
 from server.wire.asker import NO_ROWS
@@ -19,7 +19,12 @@ from server.wire.messages import BIND_COMPLETE, NO_DATA, Message
 from server.wire.own import Act, Own
 from server.wire.steps import Steps
 
-_CANCELLED = b"57014"
+_FAILURES = {b"57014": Cancelled, b"53200": AnswerTooLong, b"53400": AnswerTooLong}
+"""What it means when the shadow does not take an answer, by its SQLSTATE: cancelled; out of memory;
+out of room for temporary files."""
+_LONGEST = 40_000_000
+"""Characters of an answer that the shadow takes. From 60 million on some kinds of statement run out
+of the memory that its session has."""
 _RENAMING = (b"DEALLOCATE", b"DISCARD", b"PREPARE")
 """Commands after which a name may stand for another statement, as their tags begin."""
 
@@ -161,12 +166,13 @@ class Portals:
         if answered.notice is not None and not around.quiet:
             said = messages.notice(*answered.notice, codec=self._backend.codec)
             self._client.write(said.frame)
+        if sum(map(len, answered.rows)) > _LONGEST:
+            raise AnswerTooLong
         try:
             await self._binder.materialise(one, answered.rows, fields or (), portal.bind)
         except ShadowRefused as error:
             # Its words are about the answer; and what was paid for is in the ledger.
-            failed = Cancelled if error.fields.get(b"C") == _CANCELLED else FailedAfterDebit
-            raise failed from None
+            raise _FAILURES.get(error.fields.get(b"C", b""), FailedAfterDebit) from None
 
     def _has_own(self) -> bool:
         return bool(self._statements or self._portals)

@@ -84,6 +84,13 @@ async def test_values_that_python_does_not_have_are_no_failure(engine):
     assert row[2].is_nan()
 
 
+async def test_a_finish_of_many_groups_is_not_planned_in_loops(engine):
+    """They would take minutes, and the answer is paid for."""
+    statement = Statement("SELECT current_setting('enable_nestloop') WHERE $1::text IS NOT NULL")
+    assert await engine.finish(statement, "x" * 1_000_000) == [("off",)]
+    assert await engine.finish(statement, "x") == [("on",)]
+
+
 async def test_finish_binds_the_rows_first(engine):
     statement = Statement(
         "SELECT r.value ->> 'c0', CAST($2 AS integer) FROM json_array_elements(CAST($1 AS json)) r",

@@ -56,6 +56,7 @@ def test_only_these_stay_charged():
     assert {rule.code for rule in TABLE.values() if rule.charged} == {
         "failed_after_debit",
         "cancelled",
+        "answer_too_long",
     }
 
 

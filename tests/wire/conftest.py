@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -107,6 +107,10 @@ async def public_rows(table: Table) -> bytes | None:
     return "".join(f"{name}\t{region}\n" for name, region in CITIES).encode()
 
 
+def _clinic(url: str) -> str:
+    return load(url, clinic(patients=200, visits=800))
+
+
 @pytest.fixture(scope="session")
 def door(postgres: Postgres) -> Iterator[Door]:
     with running_door(postgres) as door:
@@ -114,7 +118,10 @@ def door(postgres: Postgres) -> Iterator[Door]:
 
 
 @contextmanager
-def running_door(postgres: Postgres) -> Iterator[Door]:
+def running_door(
+    postgres: Postgres, catalog: Catalog = CATALOG, load_data: Callable[[str], str] = _clinic
+) -> Iterator[Door]:
+    """A front before a data set of the clinic's name, whose tables ``load_data`` makes."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -124,8 +131,8 @@ def running_door(postgres: Postgres) -> Iterator[Door]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     try:
-        data = load(postgres.fresh(), clinic(patients=200, visits=800))
-        yield run(_open(stack, postgres.fresh(postgres.template("ledger", migrate)), data, CATALOG))
+        data = load_data(postgres.fresh())
+        yield run(_open(stack, postgres.fresh(postgres.template("ledger", migrate)), data, catalog))
     finally:
         run(stack.aclose())
         loop.call_soon_threadsafe(loop.stop)

@@ -11,7 +11,7 @@ import pytest
 from analyzer.classify import Span
 from server.identity import Principal
 from server.policy import parse_policy
-from server.wire.asker import Answered
+from server.wire.asker import NO_ROWS, Answered
 from server.wire.binding import Surroundings
 from server.wire.desk import Desk
 from server.wire.own import Act, Own
@@ -35,7 +35,7 @@ async def test_the_notice_speaks_of_utc_where_it_can_matter(policy, zone, said):
 
     async def answer(*question: Any) -> Answered:
         heard.append(question[-1])
-        return Answered("[]")
+        return NO_ROWS
 
     async def holds(_: str) -> bool:
         return True

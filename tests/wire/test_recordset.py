@@ -62,10 +62,11 @@ def back(
     connection: psycopg.Connection, columns: Any, *, literal: bool
 ) -> tuple[list[bytes | None], list[tuple[bytes | None, ...]]]:
     """The names and the rows of a recordset of some columns, as text."""
-    rows = answers.rows_json(list(zip(*(values for _, _, values in columns), strict=True)))
+    parts = answers.rows_json(list(zip(*(values for _, _, values in columns), strict=True)))
     names, types = [name for _, name, _ in columns], [type_ for type_, _, _ in columns]
-    sql = answers.recordset(names, types, answers.literal(rows) if literal else "$1::json")
-    result = run(connection, sql, [] if literal else [rows])
+    places = [f"${i + 1}::json" for i in range(len(parts))]
+    shown = list(map(answers.literal, parts)) if literal else places
+    result = run(connection, answers.recordset(names, types, shown), [] if literal else list(parts))
     width = range(result.nfields)
     found = [tuple(result.get_value(r, c) for c in width) for r in range(result.ntuples)]
     return [result.fname(c) for c in width], found
@@ -94,10 +95,11 @@ def test_columns_of_one_name(plain):
 
 def test_no_rows_and_their_order(plain):
     assert back(plain, [("integer", "n", [])], literal=False)[1] == []
-    many = list(range(5_000))
-    assert [
-        int(row[0] or 0) for row in back(plain, [("integer", "n", many)], literal=True)[1]
-    ] == many
+    many = list(range(3 * answers.ROWS + 1))
+    assert len(answers.rows_json([(n,) for n in many])) == 4
+    for literal in (True, False):
+        found = back(plain, [("integer", "n", many)], literal=literal)[1]
+        assert [int(row[0] or 0) for row in found] == many
 
 
 @pytest.mark.parametrize(
