@@ -7,9 +7,9 @@ the bound when analysts put together what they know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
@@ -81,13 +81,6 @@ class Account:
             return self
         return replace(self, window=window)
 
-    def covers(self, charge: Loss) -> bool:
-        """Whether the charge fits, under the ceiling and in the window."""
-        window = self.window
-        return fits(self.spent, self.cap, charge) and (
-            window is None or fits(window.spent, window.cap, charge)
-        )
-
     def paces(self, charge: Loss) -> bool:
         """Whether it is the window alone that the charge does not fit in."""
         return fits(self.spent, self.cap, charge)
@@ -107,8 +100,9 @@ class Account:
         return Account(self.key, self.cap, _less(self.spent, charge), self.state, window)
 
     def sound(self) -> bool:
-        """Whether what is spent is within the ceiling."""
-        return holds(self.spent, self.cap)
+        """Whether what is spent is within the ceiling, and that of the window."""
+        window = self.window
+        return holds(self.spent, self.cap) and (window is None or holds(window.spent, window.cap))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +136,10 @@ def window_number(kind: WindowKind, at: datetime) -> int:
     return (day.year - 1970) * 12 + day.month - 1
 
 
+@lru_cache(maxsize=10_000)
 def keys_of(
-    dataset: str, units: Sequence[str], analyst_id: UUID, groups: Sequence[str]
-) -> list[AccountKey]:
+    dataset: str, units: tuple[str, ...], analyst_id: UUID, groups: tuple[str, ...]
+) -> tuple[AccountKey, ...]:
     """The accounts that a release is charged to, in the order in which they are checked.
 
     The analyst's own comes first: it is the one that the analyst can do something about.
@@ -154,7 +149,7 @@ def keys_of(
         *(("group", group) for group in groups),
         ("everyone", ""),
     ]
-    return [AccountKey(dataset, unit, *holder) for holder in holders for unit in units]
+    return tuple(AccountKey(dataset, unit, *holder) for holder in holders for unit in units)
 
 
 def loss_json(loss: Loss) -> dict[str, int]:

@@ -265,8 +265,8 @@ class Administration(People):
             at = await _clock(connection)
             rows = await connection.execute(query)
             found = {account.key: account for account in (account_of(row).at(at) for row in rows)}
-        units = sorted({key.unit for key in found})
-        groups = sorted({key.holder for key in found if key.scope == "group"})
+        units = tuple(sorted({key.unit for key in found}))
+        groups = tuple(sorted({key.holder for key in found if key.scope == "group"}))
         keys = [key for key in keys_of(dataset, units, analyst_id, groups) if key in found]
         if {"analyst", "everyone"} - {key.scope for key in keys}:
             raise NoAccount

@@ -1,4 +1,4 @@
-"""Decisions: what a command does to the ledger, as a pure function of what the ledger holds.
+"""What decisions are made from and on: commands, and what this process knows of the ledger.
 
 A release moves along the arrows, and never back::
 
@@ -10,34 +10,18 @@ A release moves along the arrows, and never back::
 ``reserved`` counts as spent. Only ``voided`` gives the charge back, and only from ``reserved``: a
 release is ``dispatched``, durably, before protected data is touched. So whatever crashes, and
 whenever, no answer leaves that was not charged.
-
-A stored answer may be given again, as *replay*: its cells have noise already, so no data is touched
-and it goes from ``reserved`` to ``answered``. The account over everyone has paid for those cells;
-an analyst or a group pays only the first time, because only then do they learn something.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from accountant.accounts import Account, AccountKey, Balances, keys_of, loss_json, loss_of
-from accountant.errors import (
-    AccountShut,
-    BudgetExceeded,
-    NoAccount,
-    RequestFailed,
-    RequestIdConflict,
-    RequestInProgress,
-    WrongState,
-)
-from accountant.events import to_json
+from accountant.accounts import Account, AccountKey, loss_of
 from accountant.losses import ZERO, Loss
-from accountant.records import Chain, Receipt, time_of
-from accountant.requests import Cells, Replay, Request, Reservation, noises_json
+from accountant.records import GENESIS, Chain, Receipt
+from accountant.requests import Cells, Request
 
 State = Literal["reserved", "dispatched", "answered", "failed", "voided"]
 
@@ -52,6 +36,14 @@ STATES: dict[str, State] = {
 
 STEPS = {"reserve": 0, "dispatch": 1, "answer": 2, "fail": 2, "void": 2}
 """How far a release is with an entry of the kind. It takes each step once."""
+
+UNFINISHED: frozenset[State] = frozenset({"reserved", "dispatched"})
+"""The states from which a release goes on."""
+
+_MOST_ACCOUNTS = 20_000
+"""How many accounts are remembered; with more, everything is read anew."""
+_MOST_TRACKS = 1000
+"""How many releases that go on are remembered, the newest; the others are read when they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +116,38 @@ class Stored:
 
 
 @dataclass(slots=True)
+class Memory:
+    """What a process knows of the ledger, as of one entry.
+
+    All of it follows from the entries, so it is right for as long as nobody else appends one. What
+    a key does not have was not looked for; None was, and is not there.
+    """
+
+    number: int = 0
+    hash: bytes = GENESIS
+    """Of the last entry that it knows of."""
+    groups: dict[UUID, tuple[str, ...] | None] = field(default_factory=dict)
+    """The groups of each analyst; None for who may not ask."""
+    accounts: dict[AccountKey, Account | None] = field(default_factory=dict)
+    ids: dict[AccountKey, int] = field(default_factory=dict)
+    """Of the rows of the accounts that are there."""
+    epochs: dict[str, int] = field(default_factory=dict)
+    tracks: dict[str, Track] = field(default_factory=dict)
+    """The releases that go on, by id; not all of them."""
+
+    def of(self, chain: Chain) -> Memory:
+        """This, where it is of the chain's end; else one that knows nothing."""
+        known = (self.number, self.hash) == (chain.number, chain.hash)
+        return self if known and len(self.accounts) <= _MOST_ACCOUNTS else Memory()
+
+
+@dataclass(slots=True)
 class Books:
     """What the ledger holds of all that a batch of commands asks for."""
 
     chain: Chain
     worker_id: int
-    groups: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
-    """The groups of each analyst who is not disabled."""
-    accounts: dict[AccountKey, Account] = field(default_factory=dict)
-    epochs: dict[str, int] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
     tracks: dict[str, Track] = field(default_factory=dict)
     """By the release's id."""
     requests: dict[tuple[str, str], Track] = field(default_factory=dict)
@@ -143,31 +158,28 @@ class Books:
     touched: dict[AccountKey, None] = field(default_factory=dict)
     """The accounts that were changed, in order."""
 
+    def account(self, key: AccountKey) -> Account | None:
+        """The account in the present window, if it is there."""
+        account = self.memory.accounts[key]
+        return None if account is None else account.at(self.chain.at)
 
-def decide(books: Books, command: Command) -> Reservation | Replay | None:
-    """Carries out one command on the books and appends its entries, or raises and does nothing.
+    def put(self, account: Account) -> None:
+        """The account, as it is from now on."""
+        self.memory.accounts[account.key] = account
+        self.touched[account.key] = None
 
-    Raises:
-        LedgerError: as the methods of :class:`accountant.ledger.Ledger` say.
-    """
-    match command:
-        case Reserve(request, id_):
-            return _reserve(books, request, id_)
-        case Dispatch(id_):
-            track = _track(books, id_, "dispatched", {"reserved"}, replay=False)
-            _advance(books, track, "dispatch", {})
-        case Settle(id_, answer, cells):
-            _settle(books, id_, answer, cells)
-        case Fail(id_):
-            _advance(books, _track(books, id_, "failed", {"dispatched"}), "fail", {})
-        case Void(id_):
-            track = _track(books, id_, "voided", {"reserved"})
-            loss, at = loss_of(track.reserved["loss"]), time_of(track.reserved["at"])
-            for key in charged_keys(track.reserved):
-                _put(books, books.accounts[key].given_back(loss, at))
-            _advance(books, track, "void", {})
-            books.requests.pop(_request_key(track.reserved), None)
-    return None
+    def remembered(self) -> Memory:
+        """What is known when all of this is committed."""
+        memory = self.memory
+        memory.number, memory.hash = self.chain.number, self.chain.hash
+        for id_, track in self.tracks.items():
+            if track.state in UNFINISHED:
+                memory.tracks[id_] = track
+            else:
+                memory.tracks.pop(id_, None)
+        for id_ in list(memory.tracks)[:-_MOST_TRACKS]:
+            del memory.tracks[id_]
+        return memory
 
 
 def charged_keys(reserved: dict[str, Any]) -> list[AccountKey]:
@@ -179,213 +191,3 @@ def own_charge(reserved: dict[str, Any]) -> Loss:
     """What the record of a ``reserve`` charged the analyst's own account."""
     own = any(scope == "analyst" for _, scope, _ in reserved["charged"])
     return loss_of(reserved["loss"]) if own else ZERO
-
-
-def _reserve(books: Books, request: Request, id_: UUID) -> Reservation | Replay:
-    groups = books.groups.get(request.analyst_id)
-    if groups is None:
-        raise NoAccount
-    accounts = _accounts(books, request, groups)
-    if request.request_id is not None:
-        track = books.requests.get((str(request.analyst_id), request.request_id))
-        if track is not None:
-            return _again(books, request, track)
-    stored, owing = _stored(books, request, accounts)
-    view = stored.track.view if stored else _view(books, request, accounts)
-    loss = view if stored else request.loss
-    for account in owing:
-        _check(account, loss)
-    if stored and not owing and request.request_id is None:
-        first = stored.track
-        release = UUID(first.reserved["release"])
-        return Reservation(
-            release, Balances(tuple(accounts)), stored.cells, False, ZERO, first.receipt
-        )
-    for account in owing:
-        _put(books, account.charged(loss))
-    record = _record(books, request, str(id_), loss, owing)
-    if stored:
-        record["source"] = stored.track.reserved["release"]
-    elif view != loss:
-        record["view"] = loss_json(view)
-    receipt = books.chain.append("reserve", record).receipt
-    track = Track(record, receipt, "reserved")
-    books.tracks[record["release"]] = track
-    if request.request_id is not None:
-        books.requests[_request_key(record)] = track
-    return Reservation(
-        id_,
-        Balances(tuple(books.accounts[account.key] for account in accounts)),
-        stored.cells if stored else None,
-        True,
-        own_charge(record),
-        receipt,
-    )
-
-
-def _accounts(books: Books, request: Request, groups: Iterable[str]) -> list[Account]:
-    """The accounts of all layers; a group need not have one."""
-    found = []
-    for key in keys_of(request.dataset, request.units, request.analyst_id, tuple(groups)):
-        account = books.accounts.get(key)
-        if account is not None:
-            found.append(account)
-        elif key.scope != "group":
-            raise NoAccount
-    return found
-
-
-def _again(books: Books, request: Request, track: Track) -> Replay:
-    """What the request id already stands for."""
-    reserved = track.reserved
-    if (reserved["request_digest"], reserved["dataset"]) != (
-        request.request_digest,
-        request.dataset,
-    ):
-        raise RequestIdConflict
-    if track.state == "answered":
-        assert track.answer is not None
-        release = UUID(reserved["release"])
-        return Replay(release, json.loads(track.answer), own_charge(reserved))
-    if track.state != "failed" and reserved["worker"] in books.alive:
-        raise RequestInProgress
-    raise RequestFailed
-
-
-def _stored(
-    books: Books, request: Request, accounts: list[Account]
-) -> tuple[Stored | None, list[Account]]:
-    """The stored release that the asker owes least for, and who owes; else everybody owes."""
-    if not request.replayable:
-        return None, accounts
-    key = (request.dataset, request.plan_digest, str(request.analyst_id))
-    best: tuple[Stored | None, list[Account]] = (None, accounts)
-    for stored in books.stored.get(key, []):
-        owing = [
-            account
-            for account in accounts
-            if account.key.scope != "everyone" and account.key not in stored.paid
-        ]
-        if len(owing) < len(best[1]):
-            best = (stored, owing)
-    return best
-
-
-def _view(books: Books, request: Request, accounts: Iterable[Account]) -> Loss:
-    """The loss of the new draws, with that of the cells that they are put together with.
-
-    Those cells are paid for by all accounts that see the new ones: a group that the analyst has
-    come to since has not.
-
-    Raises:
-        WrongState: the earlier release is not one that this one can build on, or not any more.
-    """
-    if request.builds_on is None:
-        return request.loss
-    track = books.tracks.get(str(request.builds_on))
-    wanted = (
-        str(request.analyst_id),
-        request.dataset,
-        request.question_digest,
-        books.epochs.get(request.dataset),
-    )
-    if (
-        track is None
-        or track.state != "answered"
-        or wanted
-        != tuple(
-            track.reserved[name] for name in ("analyst", "dataset", "question_digest", "epoch")
-        )
-        or not {account.key for account in accounts} <= set(charged_keys(track.reserved))
-    ):
-        raise WrongState(request.builds_on, "the base of another release")
-    return track.view + request.loss
-
-
-def _check(account: Account, charge: Loss) -> None:
-    if account.state != "open":
-        raise AccountShut(account.key.scope, account.state)
-    if not account.covers(charge):
-        raise BudgetExceeded(
-            account.key.scope, account.remaining, charge, paced=account.paces(charge)
-        )
-
-
-def _record(
-    books: Books, request: Request, id_: str, loss: Loss, owing: Iterable[Account]
-) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "release": id_,
-        "step": STEPS["reserve"],
-        "analyst": str(request.analyst_id),
-        "dataset": request.dataset,
-        "units": list(request.units),
-        "request_digest": request.request_digest,
-        "plan_digest": request.plan_digest,
-        "question_digest": request.question_digest,
-        "epoch": books.epochs.get(request.dataset, 1),
-        "sql": request.sql,
-        "events": [to_json(event) for event in request.events],
-        "loss": loss_json(loss),
-        "charged": [list(account.key[1:]) for account in owing],
-        "worker": books.worker_id,
-        "at": books.chain.stamp,
-    }
-    if request.request_id is not None:
-        record["request_id"] = request.request_id
-    if request.builds_on is not None:
-        record["builds_on"] = str(request.builds_on)
-    return record
-
-
-def _settle(books: Books, id_: UUID, answer: str, cells: Cells | None) -> None:
-    track = books.tracks.get(str(id_))
-    replay = track is not None and "source" in track.reserved
-    track = _track(books, id_, "answered", {"reserved" if replay else "dispatched"})
-    facts: dict[str, Any] = {}
-    if cells is not None and not replay:
-        facts = {
-            name: track.reserved[name]
-            for name in ("analyst", "dataset", "plan_digest", "question_digest", "epoch")
-        }
-        facts["noises"] = noises_json(cells.noises)
-    rows = cells.rows if cells is not None and not replay else None
-    _advance(books, track, "answer", facts, answer=answer, cells=rows)
-    track.answer = answer
-
-
-def _track(
-    books: Books, id_: UUID, wanted: str, sources: set[State], *, replay: bool | None = None
-) -> Track:
-    """The release, if it is in one of the states that it can become ``wanted`` from."""
-    track = books.tracks.get(str(id_))
-    if (
-        track is None
-        or track.state not in sources
-        or (replay is not None and replay != ("source" in track.reserved))
-    ):
-        raise WrongState(id_, wanted)
-    return track
-
-
-def _advance(
-    books: Books,
-    track: Track,
-    kind: str,
-    facts: dict[str, Any],
-    *,
-    answer: str | None = None,
-    cells: str | None = None,
-) -> None:
-    facts = {**facts, "release": track.reserved["release"], "step": STEPS[kind]}
-    books.chain.append(kind, facts, answer=answer, cells=cells)
-    track.state = STATES[kind]
-
-
-def _put(books: Books, account: Account) -> None:
-    books.accounts[account.key] = account
-    books.touched[account.key] = None
-
-
-def _request_key(reserved: dict[str, Any]) -> tuple[str, str]:
-    return reserved["analyst"], reserved.get("request_id", "")

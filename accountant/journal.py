@@ -6,6 +6,7 @@ they touch, no other order of locks matters, and what was read stays true until 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accountant.errors import LedgerBehind, LedgerUnavailable
 from accountant.headfile import HeadFile
-from accountant.records import Chain, Entry
+from accountant.records import GENESIS, Chain, Entry
 from accountant.transactions import transaction
+
+_log = logging.getLogger(__name__)
 
 # Greatest: the clock of the ledger does not go back where that of its host does.
 _LOCK = text(
@@ -64,6 +67,7 @@ class Journal:
     def __init__(self, engine: AsyncEngine, head_file: HeadFile | None = None) -> None:
         self.engine = engine
         self._head_file = head_file
+        self._seen = (0, GENESIS)
 
     @asynccontextmanager
     async def writing(self, *, acknowledged: bool = False) -> AsyncIterator[Writing]:
@@ -83,11 +87,28 @@ class Journal:
             if row is None:
                 raise LedgerUnavailable
             chain = Chain(row.number, row.hash, row.at)
+            await self._require_seen(connection, chain)
             yield Writing(connection, chain)
             if chain.entries:
                 await connection.execute(_APPEND, _columns(chain))
+        self._seen = max(self._seen, (chain.number, chain.hash))
         if self._head_file is not None and chain.entries:
             self._head_file.append(chain.number, chain.hash, chain.at, acknowledged=acknowledged)
+
+    async def _require_seen(self, connection: AsyncConnection, chain: Chain) -> None:
+        """Looks whether the ledger still has the last entry that this journal saw at its end.
+
+        Raises:
+            LedgerUnavailable: it has not, so it was restored meanwhile, and what was spent since
+                then is not in it. Nothing more is written until somebody starts the server anew.
+        """
+        number, hash_ = self._seen
+        if number == 0 or (number, hash_) == (chain.number, chain.hash):
+            return
+        row = (await connection.execute(_ENTRY, {"number": number})).one_or_none()
+        if row is None or row.hash != hash_:
+            _log.error("the ledger lost entry %s, which this server saw: it was restored", number)
+            raise LedgerUnavailable
 
     async def require_newest(self) -> None:
         """Looks whether the ledger is the one that the head file saw last, or a later state of it.

@@ -11,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from accountant.accounts import Account, AccountKey, Window, keys_of
 from accountant.books import (
     STATES,
+    UNFINISHED,
     Books,
     Command,
+    Memory,
     Reserve,
     Stored,
     Track,
@@ -26,7 +28,9 @@ from accountant.requests import Request, cells_of
 from accountant.workers import living
 
 _GROUPS = text("""
-    SELECT a.id, array(SELECT m.group_name FROM members m WHERE m.analyst_id = a.id ORDER BY 1)
+    SELECT a.id, array(
+        SELECT m.group_name FROM members m WHERE m.analyst_id = a.id ORDER BY 1
+    ) AS groups
     FROM analysts a WHERE a.id = ANY (CAST(:ids AS uuid[])) AND a.disabled_at IS NULL
 """)
 _ACCOUNTS = text("""
@@ -93,34 +97,30 @@ _PAYERS = text("""
           AND e.doc ->> 'kind' IN ('answer', 'fail')
     )
 """)
-_SPENT = ("epsilon", "delta", "rho", "slack")
-_STORE = text(f"""
+_PARTS = ("epsilon", "delta", "rho", "slack")
+_SENT = ("id", *_PARTS, "number", *(f"window_{part}" for part in _PARTS))
+# Texts with commas between the numbers: an array would be sent element by element.
+_STORE = text(
+    f"""
     UPDATE accounts a SET
-        {", ".join(f"{part}_spent = n.{part}" for part in _SPENT)},
+        {", ".join(f"{part}_spent = n.{part}" for part in _PARTS)},
         window_number = n.number,
-        {", ".join(f"window_{part}_spent = n.window_{part}" for part in _SPENT)}
-    FROM unnest(CAST(:datasets AS text[]), CAST(:units AS text[]), CAST(:scopes AS text[]),
-                CAST(:holders AS text[]),
-                {", ".join(f"CAST(:{part} AS bigint[])" for part in _SPENT)},
-                CAST(:number AS bigint[]),
-                {", ".join(f"CAST(:window_{part} AS bigint[])" for part in _SPENT)})
-        AS n (dataset, unit, scope, holder, {", ".join(_SPENT)}, number,
-              {", ".join(f"window_{part}" for part in _SPENT)})
-    WHERE (a.dataset, a.unit, a.scope, a.holder) = (n.dataset, n.unit, n.scope, n.holder)
-""")
+        {", ".join(f"window_{part}_spent = n.window_{part}" for part in _PARTS)}
+    FROM unnest({", ".join(f"CAST(string_to_array(:{n}, ',') AS bigint[])" for n in _SENT)})
+        AS n ({", ".join(_SENT)})
+    WHERE a.id = n.id
+"""
+)
 
 
 async def load(connection: AsyncConnection, books: Books, commands: Sequence[Command]) -> None:
-    """Reads all that the commands ask for into the books, at the time of their chain."""
+    """Reads into the books what the commands ask for and is not remembered."""
     requests = [command.request for command in commands if isinstance(command, Reserve)]
     await _load_tracks(connection, books, commands, requests)
-    if requests:
-        ids = list({request.analyst_id for request in requests})
-        rows = await connection.execute(_GROUPS, {"ids": ids})
-        books.groups = {row[0]: tuple(row[1]) for row in rows}
+    await _load_groups(connection, books.memory, requests)
     await _load_accounts(connection, books, commands, requests)
     await _load_stored(connection, books, requests)
-    unfinished = [t for t in books.requests.values() if t.state in {"reserved", "dispatched"}]
+    unfinished = [t for t in books.requests.values() if t.state in UNFINISHED]
     workers = {books.worker_id, *(track.reserved["worker"] for track in unfinished)}
     books.alive = await living(connection, workers)
 
@@ -131,11 +131,13 @@ async def _load_tracks(
     commands: Sequence[Command],
     requests: Sequence[Request],
 ) -> None:
+    known = books.memory.tracks
     moved = [str(command.id) for command in commands if not isinstance(command, Reserve)]
     moved += [str(r.builds_on) for r in requests if r.builds_on is not None]
-    if moved:
-        rows = await connection.execute(_RELEASES, {"releases": moved})
-        books.tracks = {row.doc["release"]: track_of(row) for row in rows}
+    books.tracks = {release: known[release] for release in moved if release in known}
+    if unknown := [release for release in moved if release not in known]:
+        rows = await connection.execute(_RELEASES, {"releases": unknown})
+        books.tracks |= {row.doc["release"]: track_of(row) for row in rows}
     named = [r for r in requests if r.request_id is not None]
     if named:
         keys = {
@@ -150,34 +152,48 @@ async def _load_tracks(
                 books.requests[row.doc["analyst"], row.doc["request_id"]] = track
 
 
+async def _load_groups(
+    connection: AsyncConnection, memory: Memory, requests: Sequence[Request]
+) -> None:
+    unknown = {r.analyst_id for r in requests} - memory.groups.keys()
+    if unknown:
+        memory.groups |= dict.fromkeys(unknown)
+        for row in await connection.execute(_GROUPS, {"ids": list(unknown)}):
+            memory.groups[row.id] = tuple(row.groups)
+
+
 async def _load_accounts(
     connection: AsyncConnection,
     books: Books,
     commands: Sequence[Command],
     requests: Sequence[Request],
 ) -> None:
-    keys: dict[AccountKey, None] = {}
+    memory = books.memory
+    keys: set[AccountKey] = set()
     for request in requests:
-        groups = books.groups.get(request.analyst_id, ())
-        keys |= dict.fromkeys(keys_of(request.dataset, request.units, request.analyst_id, groups))
+        groups = memory.groups[request.analyst_id] or ()
+        keys.update(keys_of(request.dataset, request.units, request.analyst_id, groups))
     for command in commands:
         if isinstance(command, Void) and (track := books.tracks.get(str(command.id))):
-            keys |= dict.fromkeys(charged_keys(track.reserved))
-    if not keys:
+            keys.update(charged_keys(track.reserved))
+    unknown = keys - memory.accounts.keys()
+    if not unknown:
         return
-    for row in await connection.execute(_ACCOUNTS, _key_columns(keys)):
-        account = account_of(row).at(books.chain.at)
-        books.accounts[account.key] = account
-        books.epochs[account.key.dataset] = row.epoch
+    memory.accounts |= dict.fromkeys(unknown)
+    for row in await connection.execute(_ACCOUNTS, _key_columns(unknown)):
+        account = account_of(row)
+        memory.accounts[account.key] = account
+        memory.ids[account.key] = row.id
+        memory.epochs[account.key.dataset] = row.epoch
 
 
 async def _load_stored(
     connection: AsyncConnection, books: Books, requests: Sequence[Request]
 ) -> None:
     wanted = {
-        (r.dataset, r.plan_digest, str(r.analyst_id), books.epochs[r.dataset])
+        (r.dataset, r.plan_digest, str(r.analyst_id), books.memory.epochs[r.dataset])
         for r in requests
-        if r.replayable and r.dataset in books.epochs
+        if r.replayable and r.dataset in books.memory.epochs
     }
     if not wanted:
         return
@@ -207,15 +223,27 @@ async def store(connection: AsyncConnection, books: Books) -> None:
     """Writes the accounts that the commands changed."""
     if not books.touched:
         return
-    accounts = [books.accounts[key] for key in books.touched]
-    columns: dict[str, list[Any]] = dict(_key_columns(books.touched))
-    for part in _SPENT:
-        columns[part] = [getattr(account.spent, part) for account in accounts]
-        columns[f"window_{part}"] = [
-            getattr(account.window.spent, part) if account.window else 0 for account in accounts
-        ]
-    columns["number"] = [a.window.number if a.window else 0 for a in accounts]
-    await connection.execute(_STORE, columns)
+    memory = books.memory
+    rows = [
+        (memory.ids[key], *_numbers(account))
+        for key in books.touched
+        if (account := memory.accounts[key]) is not None
+    ]
+    columns = (",".join(map(str, column)) for column in zip(*rows, strict=True))
+    await connection.execute(_STORE, dict(zip(_SENT, columns, strict=True)))
+
+
+def _numbers(account: Account) -> tuple[int, ...]:
+    """What a charge changes, in the order of :data:`_SENT`."""
+    spent, window = account.spent, account.window
+    paced = (0, 0, 0, 0, 0)
+    if window is not None:
+        paced = (window.number, *_parts(window.spent))
+    return (*_parts(spent), *paced)
+
+
+def _parts(loss: Loss) -> tuple[int, int, int, int]:
+    return (loss.epsilon, loss.delta, loss.rho, loss.slack)
 
 
 def track_of(row: Row[Any]) -> Track:

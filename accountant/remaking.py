@@ -170,7 +170,9 @@ class Remade:
         if self.analysts.get(record["analyst"], record.get("carried") is not True):
             raise Wrong("its analyst is disabled or unknown")
         groups = sorted(group for group, member in self.members if member == record["analyst"])
-        keys = keys_of(record["dataset"], record["units"], UUID(record["analyst"]), groups)
+        keys = keys_of(
+            record["dataset"], tuple(record["units"]), UUID(record["analyst"]), tuple(groups)
+        )
         wanted = [key for key in keys if key in self.accounts or key.scope != "group"]
         if release.source is not None:
             wanted = [
@@ -194,7 +196,7 @@ class Remade:
             account = self.accounts[key]
             if account.state != "open":
                 raise Wrong("it charges an account that is not open")
-            if not account.covers(ZERO) and not carried:
+            if not account.sound() and not carried:
                 raise Wrong(f"it takes {name_of(key)} over its cap")
 
     def _move(self, record: dict[str, Any]) -> None:

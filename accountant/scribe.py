@@ -2,6 +2,9 @@
 
 A commit waits for the disk. While it does, commands gather; the next transaction takes them all. So
 the disk bounds the number of transactions, and not the number of reservations.
+
+What was read or written is remembered for the next batch, which believes it only if the journal,
+locked, ends where it ended then.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import logging
 from collections import deque
 from typing import TypeAlias
 
-from accountant.books import Books, Command, Settle, decide
+from accountant.books import Books, Command, Memory, Settle
+from accountant.decisions import decide
 from accountant.errors import LedgerError, LedgerUnavailable
 from accountant.journal import Journal
 from accountant.loading import load, store
@@ -44,6 +48,7 @@ class Scribe:
         self._worker = worker
         self._waiting: deque[_Waiting] = deque()
         self._flushing: asyncio.Task[None] | None = None
+        self._memory = Memory()
 
     async def write(self, command: Command) -> Reservation | Replay | None:
         """What the command came to; when this returns, it is durable.
@@ -114,13 +119,15 @@ class Scribe:
         raise LedgerUnavailable
 
     async def _transact(self, worker_id: int, commands: list[Command]) -> list[Outcome]:
+        memory, self._memory = self._memory, Memory()  # what comes of a failure is not known
         async with self._journal.writing() as writing:
-            books = Books(writing.chain, worker_id)
+            books = Books(writing.chain, worker_id, memory.of(writing.chain))
             await load(writing.connection, books, commands)
             if worker_id not in books.alive:
                 raise WorkerLost
             outcomes = [_outcome(books, command) for command in commands]
             await store(writing.connection, books)
+        self._memory = books.remembered()
         return outcomes
 
 

@@ -8,6 +8,7 @@ running queries some time, then cancels them; the ledger hears of each before th
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -337,6 +338,7 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(serving_wire(behind.wire, wire_door))
         server = Server(behind.services, grace=settings.shutdown_seconds)
         wire_port = None if wire_door is None else wire_door.getsockname()[1]
+        gc.freeze()  # what is here now stays: there is no garbage in it to look for
         observe(Started(door.getsockname()[1], wire_port, len(catalogs)))
         await server.serve([door])
     observe(Stopped())

@@ -14,7 +14,7 @@ from accountant.ledger import Ledger
 from accountant.records import time_of
 from accountant.transactions import ledger_engine
 from tests.accountant.conftest import EPSILON, question
-from tests.postgres import Postgres
+from tests.postgres import Postgres, database_of
 
 AT = time_of("2026-01-05T09:00:00.000000+00:00")
 ONE, TWO = bytes(31) + b"\x01", bytes(31) + b"\x02"
@@ -114,3 +114,34 @@ async def test_a_file_that_cannot_be_written_stops_the_ledger_until_it_can(
     await here.require_newest()
     await here.close()
     await engine.dispose()
+
+
+async def test_a_server_notices_that_its_ledger_was_restored_under_it(
+    postgres: Postgres, ledger: Ledger, alice: UUID, ledger_uri: str
+):
+    """It has no head file; what it saw itself is enough."""
+    await ledger.close()
+    await ledger._engine.dispose()
+    backup = postgres.fresh(ledger_uri)
+    engine, other = ledger_engine(ledger_uri), ledger_engine(ledger_uri)
+    running, new = Ledger(engine), Ledger(other)
+    for _ in range(3):
+        await running.reserve(question(alice, EPSILON // 10))
+    postgres.take_down(ledger_uri)
+    here, there = (psycopg.sql.Identifier(database_of(uri)) for uri in (ledger_uri, backup))
+    rename = psycopg.sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    postgres.execute(rename.format(here, psycopg.sql.Identifier(f"{database_of(backup)}_lost")))
+    postgres.execute(rename.format(there, here))
+
+    with pytest.raises(LedgerUnavailable):
+        await running.reserve(question(alice, EPSILON // 10))
+    for _ in range(4):  # it grows past the entry that was seen
+        await new.reserve(question(alice, EPSILON // 10))
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable):
+            await running.reserve(question(alice, EPSILON // 10))
+    spent = (await new.balances(alice, "clinic")).analyst.spent.epsilon
+    assert spent == 4 * (EPSILON // 10)
+    for one in (running, new):
+        await one.close()
+        await one._engine.dispose()

@@ -237,7 +237,7 @@ async def test_a_database_that_fails_in_the_middle_writes_nothing_and_goes_on_af
 async def test_the_constraints_hold_when_the_filter_does_not(
     ledger: Ledger, alice: UUID, monkeypatch: pytest.MonkeyPatch, books: Callable[[], None]
 ):
-    monkeypatch.setattr(accountant.accounts, "fits", lambda spent, cap, charge: True)
+    monkeypatch.setattr(accountant.accounts, "holds", lambda spent, cap: True)
     await ledger.reserve(question(alice, EPSILON))
     with pytest.raises(LedgerUnavailable):
         await ledger.reserve(question(alice, 1))

@@ -15,7 +15,9 @@ import pytest
 
 import accountant.scribe
 from accountant.errors import (
+    AccountShut,
     BudgetExceeded,
+    LedgerUnavailable,
     NoAccount,
     RequestIdConflict,
     RequestInProgress,
@@ -224,4 +226,63 @@ async def test_long_answers_do_not_meet_in_one_statement(
     assert all(size <= 1000 for size in sizes if size < 3000)
     stored = [release.answer for release in await ledger.releases(alice)]
     assert stored == answers[::-1]
+    books()
+
+
+async def test_what_is_remembered_is_believed_only_while_nobody_else_writes(
+    open_ledger: Callable[[], Ledger], alice: UUID, books: Callable[[], None]
+):
+    """Two servers take turns, and an operator's word counts at once on the server that knew better."""
+    here, there = open_ledger(), open_ledger()
+    tenth = question(alice, EPSILON // 10)
+
+    async def refused(ledger: Ledger, kind: type[Exception]) -> None:
+        with pytest.raises(kind):
+            await ledger.reserve(tenth)
+
+    for _ in range(2):
+        await here.reserve(tenth)
+        await there.reserve(tenth)
+    assert (await here.balances(alice, DATASET)).analyst.spent.epsilon == 4 * (EPSILON // 10)
+
+    await there.set_state(alice, DATASET, "frozen")
+    await refused(here, AccountShut)
+    await there.set_state(alice, DATASET, "open")
+    await there.disable_analyst("alice")
+    await refused(here, NoAccount)
+    await there.enable_analyst("alice")
+    await there.open_account("team", DATASET, EPSILON // 20, 0)
+    await here.reserve(tenth)
+    await there.join_group("team", "alice")
+    await refused(here, BudgetExceeded)
+    await there.leave_group("team", "alice")
+    await there.set_cap(alice, DATASET, epsilon_cap=EPSILON // 2, delta_cap=0)
+    await refused(here, BudgetExceeded)
+    await there.set_cap(alice, DATASET, epsilon_cap=EPSILON)
+    held = await here.reserve(tenth)
+    assert isinstance(held, Reservation)
+    await there.void(held.id)
+    with pytest.raises(WrongState):
+        await here.dispatch(held.id)
+    books()
+
+
+async def test_after_a_failure_nothing_is_remembered(
+    ledger: Ledger, alice: UUID, ledger_uri: str, books: Callable[[], None]
+):
+    """Debits of a transaction that was rolled back are not taken for debits."""
+    await ledger.reserve(question(alice, EPSILON // 10))
+    with psycopg.connect(ledger_uri) as connection:
+        connection.execute("""
+            CREATE FUNCTION break_it() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$;
+            CREATE TRIGGER break_it BEFORE INSERT ON entries FOR EACH ROW
+            EXECUTE FUNCTION break_it();
+        """)
+    calls = [ledger.reserve(question(alice, EPSILON // 10)) for _ in range(9)]
+    assert kinds(await outcomes(calls)) == {LedgerUnavailable: 9}
+    with psycopg.connect(ledger_uri) as connection:
+        connection.execute("DROP TRIGGER break_it ON entries")
+    calls = [ledger.reserve(question(alice, EPSILON // 10)) for _ in range(10)]
+    assert kinds(await outcomes(calls)) == {Reservation: 9, BudgetExceeded: 1}
     books()
