@@ -87,9 +87,7 @@ class _QueryBinder(OuterBinder):
         unit = self.relations.unit
         assert unit is not None, "the rows have an owner"
         around = self.catalog.around(unit)
-        block = self.begin(
-            Aggregation(source, owned, where, keys, unit, around, sets), position_of(tree)
-        )
+        block = self.begin(Aggregation(source, owned, where, keys, unit, around, sets), tree)
         refs = [key_ref(block, i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
         calls = self.calls(self.relations.ctes_of(tree, ctes))
         groups = GroupBinder(rows, keys, refs, sets, calls, block)

@@ -129,7 +129,7 @@ class ExpressionBinder:
         if isinstance(node.this, exp.Star):
             raise Unsupported("A star stands only in the select list.")
         table, schema = qualifiers_of(node)
-        return self.scope.column(name_of(node.this), table, position_of(node), schema)
+        return self.scope.column(name_of(node.this), table, None, schema)
 
     def aggregate(self, _: exp.Expression) -> Expr:
         raise WrongGrouping(

@@ -171,15 +171,16 @@ class OuterBinder(ABC):
         block = self.aggregations[stage.source.block]
         return not block.keys and len(block.sets) == 1
 
-    def begin(self, aggregation: Aggregation, position: int | None) -> int:
-        """Adds a block; its number.
+    def begin(self, aggregation: Aggregation, node: exp.Expression) -> int:
+        """Adds a block, of the SELECT or item of FROM that ``node`` is; its number.
 
         Raises:
             TooComplex: there are too many.
         """
         if len(self.aggregations) == MAX_BLOCKS:
             raise TooComplex(
-                f"The query reads tables in more than {MAX_BLOCKS} places.", position=position
+                f"The query reads tables in more than {MAX_BLOCKS} places.",
+                position=position_of(node),
             )
         self.aggregations.append(aggregation)
         return len(self.aggregations) - 1
@@ -201,7 +202,7 @@ class OuterBinder(ABC):
         shaped = any(tree.args.get(name) for name in ("group", "having", "order", "distinct"))
         if shaped or any(aggregates(i) or i.find(exp.Window) for i in tree.expressions):
             cut = None
-        rows, inner = self._listed(source, where, scope, cut, position_of(tree))
+        rows, inner = self._listed(source, where, scope, cut, tree)
         return self._stage(tree, self.relations.ctes_of(tree, ctes), rows, inner, None)
 
     def _listed(
@@ -210,12 +211,12 @@ class OuterBinder(ABC):
         where: Expr | None,
         scope: Scope,
         limit: int | None,
-        position: int | None,
+        node: exp.Expression,
     ) -> tuple[Rows, Scope]:
         """Public rows as a block of their own, with the scope that names its columns."""
         columns = list(dict.fromkeys(ref for e in scope.entries for _, ref in e.fields))
         block = self.begin(
-            Aggregation(source, PUBLIC, where, tuple(columns), None, limit=limit), position
+            Aggregation(source, PUBLIC, where, tuple(columns), None, limit=limit), node
         )
         refs = {ref: key_ref(block, i, ref) for i, ref in enumerate(columns)}
         entries = tuple(
@@ -324,7 +325,7 @@ class OuterBinder(ABC):
                 hint="Join the tables inside the subquery that aggregates.",
                 position=position_of(node),
             )
-        rows, scope = self._listed(relation, None, Scope((entry,)), None, position_of(node))
+        rows, scope = self._listed(relation, None, Scope((entry,)), None, node)
         return rows, scope.entries[0]
 
     def _named(self, node: exp.Expression, ctes: Ctes, entry: Entry) -> Entry:

@@ -6,14 +6,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from sqlglot import exp
 
 from analyzer.bind_conditions import ConditionBinder
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_joins import join
-from analyzer.bind_subqueries import Fields, subquery
+from analyzer.bind_subqueries import subquery
+from analyzer.bind_tables import scan_of
 from analyzer.catalog import (
     VIEW_SCHEMA,
     Catalog,
@@ -24,10 +24,9 @@ from analyzer.catalog import (
     ValuesFrom,
     View,
 )
-from analyzer.expressions import Expr, Facts, Ref
+from analyzer.expressions import Expr, Ref
 from analyzer.functions.base import coerce
 from analyzer.parse import parse
-from analyzer.ranges import column_facts
 from analyzer.refusals import (
     Refusal,
     SyntaxRefused,
@@ -39,11 +38,11 @@ from analyzer.refusals import (
     Unsupported,
     WrongType,
 )
-from analyzer.relation import Ownership, Relation, Scan
-from analyzer.scope import Entry, Scope, name_of
+from analyzer.relation import Ownership, Relation
+from analyzer.scope import Entry, Fields, Scope, name_of
 from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
-from analyzer.units import owner_column, ownership, place, rows_per_unit
+from analyzer.units import ownership
 
 MAX_SCANS = 24
 """The most tables that one query may read; a chain of CTEs can name the same one many times."""
@@ -100,13 +99,8 @@ class RelationBinder:
             relation, scope = join(relation, scope, node, item, self._on)
         scope = replace(scope, outer=outer, correlated=correlated)
         where = self._where(tree, scope)
-        names = {
-            place(ref): f"{entry.name}.{label}"
-            for entry in scope.entries
-            for label, ref in entry.fields
-        }
         try:
-            owned = ownership(relation, where, self.catalog, names)
+            owned = ownership(relation, where, self.catalog, scope.names)
         except UnboundedInfluence as refusal:
             refusal.position = refusal.position or position_of(from_)
             raise
@@ -143,7 +137,12 @@ class RelationBinder:
     def item(self, node: exp.Expression, ctes: Ctes) -> tuple[Relation, Entry]:
         """An item of FROM: a table, a view or a subquery, with its columns."""
         if isinstance(node, exp.Table):
-            return self._table(node, ctes)
+            try:
+                return self._table(node, ctes)
+            except Refusal as refusal:
+                if refusal.position is None:
+                    refusal.position = position_of(node)
+                raise
         if isinstance(node, exp.Subquery):
             only(node, "this", "alias")
             if node.args.get("alias") is None:
@@ -158,9 +157,7 @@ class RelationBinder:
 
     def _table(self, node: exp.Table, ctes: Ctes) -> tuple[Relation, Entry]:
         if not isinstance(node.this, exp.Identifier):
-            raise UnknownFunction(
-                "Functions in FROM are not supported.", position=position_of(node)
-            )
+            raise UnknownFunction("Functions in FROM are not supported.")
         only(node, "this", "db", "alias")
         name, alias = name_of(node.this), node.args.get("alias")
         schema = name_of(node.args["db"]) if node.args.get("db") else None
@@ -175,11 +172,10 @@ class RelationBinder:
             return relation, self.renamed(Entry(name, fields), alias)
         table = self.catalog.tables.get(name)
         if table is None or schema not in (None, table.schema):
-            raise self._unknown_table(name, position_of(node))
-        self.spend(position_of(node))
+            raise self._unknown_table(name)
+        scan, fields = scan_of(table, self.spend(None), self.catalog)
         if table.protected:
-            self._owned(table, position_of(node))
-        scan, fields = self._scan(table)
+            self._owned(table)
         return scan, self.renamed(Entry(table.name, fields, table.schema), alias)
 
     def _view(self, view: View, position: int | None) -> tuple[Relation, Fields]:
@@ -212,7 +208,7 @@ class RelationBinder:
             )
         return f"t{self.count - 1}"
 
-    def _owned(self, table: Table, position: int | None) -> None:
+    def _owned(self, table: Table) -> None:
         """Notes whose rows a table has.
 
         Raises:
@@ -225,54 +221,8 @@ class RelationBinder:
                 detail=f"Rows of {table.name} are those of {unit.table}, others here of"
                 f" {self.unit.table}: one row would have two owners.",
                 hint="Aggregate each in a subquery of its own, and join the results.",
-                position=position,
             )
         self.unit = unit
-
-    def _scan(self, table: Table) -> tuple[Scan, tuple[tuple[str, Ref], ...]]:
-        alias = f"t{self.count - 1}"
-        per_unit = rows_per_unit(table) == 1
-        key = self._key(table) if table.protected else None
-        # A unit's own table can have other unique keys beside the unit's.
-        own = key.name if key is not None and not table.path else owner_column(table)
-        around = self._around(table)
-        owner: Ref | None = None
-        fields = []
-        for column in table.columns.values():
-            facts = _column_facts(column, protected=table.protected)
-            if not table.protected:
-                facts = replace(
-                    facts, domain=ValuesFrom(table.name, column.name), total_domain=True
-                )
-            is_owner = column.name == own
-            facts = replace(
-                facts,
-                per_unit=per_unit or is_owner,
-                owner=is_owner,
-                # A key of the unit around names people as much as their own.
-                holds_owner=column.name == around,
-            )
-            # Rows without an owner never count, so where a row counts its owner is there.
-            nullable = column.nullable and not is_owner
-            ref = Ref(alias, column.name, column.type, nullable, facts, (table.name, column.name))
-            fields.append((column.name, ref))
-            owner = ref if is_owner else owner
-        if key is not None and owner is None:
-            facts = Facts(key.type, per_unit=True, owner=True, protected=True)
-            owner = Ref(alias, "owner", key.type, True, facts)
-        return Scan(alias, table, owner), tuple(fields)
-
-    def _key(self, table: Table) -> Column:
-        """The unit key that a protected table leads to."""
-        unit = self.catalog.unit_of(table)
-        return self.catalog.tables[unit.table].columns[unit.key]
-
-    def _around(self, table: Table) -> str | None:
-        """The column of a unit's own table that leads to the unit around."""
-        if not table.protected or table.path:
-            return None
-        path = self.catalog.unit_of(table).path
-        return path[0].column if path else None
 
     def renamed(self, entry: Entry, alias: exp.Expression | None) -> Entry:
         if alias is None:
@@ -287,11 +237,11 @@ class RelationBinder:
         refs = [ref for _, ref in entry.fields]
         return Entry(name_of(alias.this), tuple(zip(labels, refs, strict=True)))
 
-    def _unknown_table(self, name: str, position: int | None) -> UnknownTable:
+    def _unknown_table(self, name: str) -> UnknownTable:
         close = difflib.get_close_matches(name, sorted(self.catalog.tables), n=1)
         listed = ", ".join(sorted(self.catalog.tables))
         hint = f'Perhaps you mean "{close[0]}".' if close else f"Tables here: {listed}."
-        return UnknownTable(f'There is no table "{name}".', hint=hint, position=position)
+        return UnknownTable(f'There is no table "{name}".', hint=hint)
 
 
 def view_columns(view: View, catalog: Catalog) -> tuple[PrivacyUnit | None, tuple[Column, ...]]:
@@ -318,7 +268,3 @@ def _derived(name: str, ref: Ref) -> Column:
         values=domain if isinstance(domain, tuple) else None,
         values_from=domain if isinstance(domain, ValuesFrom) else None,
     )
-
-
-# The catalog's columns are the same for every query.
-_column_facts = lru_cache(maxsize=4096)(column_facts)

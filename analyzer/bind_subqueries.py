@@ -16,16 +16,13 @@ from analyzer.expressions import Expr, Ref, Steps
 from analyzer.functions.base import coerce
 from analyzer.refusals import UnboundedInfluence, Unsupported
 from analyzer.relation import Derived, Union
-from analyzer.scope import Scope, qualifiers_of
+from analyzer.scope import Fields, Scope, qualifiers_of
 from analyzer.syntax import given, only, position_of, spoken
 from analyzer.types import Type
 from analyzer.units import owner_places, place, relation_owner
 
 if TYPE_CHECKING:
     from analyzer.bind_relations import Ctes, RelationBinder
-
-Fields = tuple[tuple[str, Ref], ...]
-"""The columns of a subquery: what analysts call them, and what they are."""
 
 
 def subquery(

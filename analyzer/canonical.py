@@ -177,4 +177,5 @@ def in_order(call: Call, args: Sequence[Expr], texts: Sequence[str]) -> tuple[Ca
         turned = call.function
     if order(texts[1]) < order(texts[0]):
         return replace(call, function=turned, args=tuple(args[::-1])), texts[::-1]
-    return replace(call, args=tuple(args)), texts
+    same = all(one is other for one, other in zip(args, call.args, strict=True))
+    return call if same else replace(call, args=tuple(args)), texts

@@ -65,7 +65,7 @@ class Table:
     name: str
     schema: str
     relation: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, Column] = field(hash=False)
     protected: bool
     path: tuple[Hop, ...] = ()
     """From a protected table to the table of the first unit on the way, the last hop ending at the

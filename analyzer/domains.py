@@ -46,7 +46,8 @@ def with_domain(call: Call) -> Call:
     """The call with the public values that follow from its arguments, where it has none itself."""
     facts, inputs = call.facts, _inputs(call)
     if facts.domain is not None:
-        return replace(call, facts=replace(facts, inputs=inputs))
+        same = inputs == facts.inputs
+        return call if same else replace(call, facts=replace(facts, inputs=inputs))
     grid = on_grid(facts)
     if inputs:
         sizes = [n for n in (_combinations(inputs), size(grid)) if n is not None]
@@ -54,7 +55,7 @@ def with_domain(call: Call) -> Call:
         facts = replace(facts, domain=domain, total_domain=False, inputs=inputs)
     elif grid is not None:
         facts = replace(facts, domain=grid, total_domain=_holds_all(grid, facts))
-    return replace(call, facts=facts)
+    return call if facts is call.facts else replace(call, facts=facts)
 
 
 def as_column(ref: Ref, expression: Expr) -> Ref:

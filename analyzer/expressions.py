@@ -113,7 +113,7 @@ class Ref:
     name: str
     type: Type
     nullable: bool
-    facts: Facts
+    facts: Facts = field(hash=False)
     origin: tuple[str, str] | None = None
     """(declared table, column) when it is a table's own column, unchanged."""
     label: str = field(default="", compare=False)
@@ -127,7 +127,7 @@ class Constant:
 
     value: Scalar | None
     type: Type
-    facts: Facts
+    facts: Facts = field(hash=False)
     untyped: bool = False
 
     @property
@@ -143,7 +143,7 @@ class Call:
     args: tuple[Expr, ...]
     type: Type
     nullable: bool
-    facts: Facts
+    facts: Facts = field(hash=False)
     detail: str = field(default="")
     """A static argument that is part of the function's name, such as a cast's target."""
 
@@ -156,7 +156,7 @@ class Aggregate:
     """What is computed, such as ``count``, ``avg`` or ``quantile``; see ``analyzer.measuring``."""
     arguments: tuple[Expr, ...]
     type: Type
-    facts: Facts
+    facts: Facts = field(hash=False)
     name: str = field(default="", compare=False)
     """What the analyst calls it. For messages only."""
     fraction: Fraction | None = None
@@ -181,7 +181,7 @@ class Exists:
     where: Expr | None
     reads: tuple[Expr, ...]
     """The columns of the row, and of rows around it, that ``where`` reads."""
-    facts: Facts
+    facts: Facts = field(hash=False)
 
     type = Type.BOOL
     nullable = False
@@ -194,7 +194,7 @@ class Within:
     value: Expr
     column: Expr
     source: Relation = field(hash=False)
-    facts: Facts
+    facts: Facts = field(hash=False)
 
     type = Type.BOOL
 

@@ -45,11 +45,8 @@ def value_of(aggregate: Aggregate, measures: Sequence[Measure], first: Sequence[
     shares = [m for m in measures if isinstance(m, Shares)]
     if shares:
         return _from_shares(aggregate.kind, tuple(_shape(m) for m in shares), block, tuple(first))
-    noisy: Expr = cell(block, first[0])
-    if measures[0].tick == 1:
-        return noisy
-    scaled = build("*", [noisy, _number(measures[0].tick)])
-    return build("round", [scaled]) if isinstance(measures[0], Count) else scaled
+    (measure,) = measures
+    return _from_cell(block, first[0], measure.tick, whole=isinstance(measure, Count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,16 @@ def _shape(measure: Shares) -> _Shape:
     return _Shape(sides, measure.squared, measure.cells, measure.row_weight)
 
 
-# Most queries ask for averages between the same few bounds, and analysis has little time.
+# Most queries ask for the same few numbers, and analysis has little time.
+@lru_cache(maxsize=1024)
+def _from_cell(block: int, index: int, tick: Fraction, *, whole: bool) -> Expr:
+    noisy = cell(block, index)
+    if tick == 1:
+        return noisy
+    scaled = build("*", [noisy, _number(tick)])
+    return build("round", [scaled]) if whole else scaled
+
+
 @lru_cache(maxsize=1024)
 def _from_shares(kind: str, shapes: tuple[_Shape, ...], block: int, first: tuple[int, ...]) -> Expr:
     moments = [_Moments(shape, block, first[i]) for i, shape in enumerate(shapes)]

@@ -34,8 +34,7 @@ def limited(interval: Interval) -> Interval:
 
 def needs_limit(interval: Interval) -> bool:
     """True when the emitted SQL must limit this operand before it computes with it."""
-    magnitude = interval.magnitude
-    return magnitude is None or magnitude > _WIDE
+    return not interval.within(NOISY)
 
 
 def carrier(interval: Interval, *stored: Type) -> Type:
@@ -137,7 +136,7 @@ def coarse(a: Interval) -> Interval:
 
 
 def _shortened(end: Fraction, way: Callable[[Fraction], int]) -> Fraction | None:
-    if abs(end) > _ENDS:
+    if abs(end.numerator) > _ENDS * end.denominator:
         return None
     return end if end.denominator <= _ENDS else Fraction(way(end * _ENDS), _ENDS)
 

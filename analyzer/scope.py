@@ -28,12 +28,16 @@ class Subqueries(Protocol):
     def within(self, value: Expr, node: exp.Expression, scope: Scope) -> Expr: ...
 
 
+Fields = tuple[tuple[str, Ref], ...]
+"""Columns by the names that the query has for them, in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One item of FROM: the name that analysts call it by, and its columns in order."""
 
     name: str
-    fields: tuple[tuple[str, Ref], ...]
+    fields: Fields
     schema: str | None = None
     """Where the table lives, for one that goes by its own name."""
 
@@ -147,6 +151,14 @@ class Scope:
             for label, ref in entry.fields:
                 if qualifier is not None or entry.name not in self.parts.get(label, ()):
                     yield label, ref
+
+    def names(self) -> dict[tuple[str, str], str]:
+        """What the query calls its columns, by our alias and their name in there."""
+        return {
+            (ref.alias, ref.name): f"{entry.name}.{label}"
+            for entry in self.entries
+            for label, ref in entry.fields
+        }
 
     def _others(self, name: str) -> list[str]:
         """The items that have a column of a merged name which was not merged."""

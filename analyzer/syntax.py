@@ -27,8 +27,8 @@ def only(node: exp.Expression, *allowed: str) -> None:
     Raises:
         Unsupported: an argument outside ``allowed`` is set.
     """
-    for name in given(node):
-        if name not in allowed:
+    for name, value in node.args.items():
+        if name not in allowed and value is not None and value is not False and value != []:
             raise Unsupported(
                 f"This form of {spoken(node)} is not supported.",
                 detail=f"The part that epsql does not know is called '{name.strip('_')}'.",

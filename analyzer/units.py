@@ -83,7 +83,10 @@ def _matching(alias: str, letter: str, columns: Sequence[Expr], inner: set[Place
 
 
 def ownership(
-    relation: Relation, where: Expr | None, catalog: Catalog, names: Names | None = None
+    relation: Relation,
+    where: Expr | None,
+    catalog: Catalog,
+    names: Callable[[], Names] = dict,
 ) -> Ownership:
     """The owner of each row of ``relation`` filtered by ``where``.
 
@@ -91,12 +94,12 @@ def ownership(
         relation: the FROM of a query.
         where: its WHERE.
         catalog: for the declared paths.
-        names: for hints.
+        names: what the query calls the columns, asked for where a hint needs it.
 
     Raises:
         UnboundedInfluence: rows of several units would meet in one row, or a row has no owner.
     """
-    return _Owners(catalog, names or {}).of(relation, conjuncts(where))
+    return _Owners(catalog, names).of(relation, conjuncts(where))
 
 
 def same_owner(condition: Expr, inside: Callable[[Ref], bool], catalog: Catalog) -> bool:
@@ -144,7 +147,7 @@ def aliases(relation: Relation) -> set[str]:
 class _Owners:
     """The rules, over one FROM."""
 
-    def __init__(self, catalog: Catalog, names: Names) -> None:
+    def __init__(self, catalog: Catalog, names: Callable[[], Names]) -> None:
         self.catalog = catalog
         self.names = names
 
@@ -192,7 +195,7 @@ class _Owners:
             raise UnboundedInfluence(
                 "Two protected tables are joined without their privacy unit.",
                 detail="A row that belongs to two people has no bounded influence.",
-                hint=join_hint(join.left, join.right, self.names, self.catalog),
+                hint=join_hint(join.left, join.right, self.names(), self.catalog),
             )
         rows = None if left.rows is None or right.rows is None else left.rows * right.rows
         return Ownership(left.owner, rows)

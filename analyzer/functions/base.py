@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from typing import Any
 from uuid import UUID
 
 from analyzer import ranges
@@ -155,17 +156,17 @@ def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
             f"An expression makes more than {MAX_SIZE} operations.",
             hint="Columns of subqueries count each time they are used: use fewer of them.",
         )
-    facts = Facts(
-        stored,
-        size=size,
-        per_unit=all(arg.facts.per_unit for arg in args),
-        holds_owner=any(arg.facts.owner or arg.facts.holds_owner for arg in args),
-        protected=any(arg.facts.protected for arg in args),
-    )
-    facts = replace(facts, **more)  # type: ignore[arg-type]
-    return replace(
-        facts, physical=ranges.coarse(facts.physical), declared=ranges.coarse(facts.declared)
-    )
+    known: dict[str, Any] = {
+        "size": size,
+        "per_unit": all(arg.facts.per_unit for arg in args),
+        "holds_owner": any(arg.facts.owner or arg.facts.holds_owner for arg in args),
+        "protected": any(arg.facts.protected for arg in args),
+        **more,
+    }
+    for name in ("physical", "declared"):
+        if name in known:
+            known[name] = ranges.coarse(known[name])
+    return Facts(stored, **known)
 
 
 def widest(types: Sequence[Type]) -> Type:
