@@ -17,6 +17,8 @@ from analyzer.stages import COMPANIONS, SortKey
 from analyzer.syntax import only, position_of
 from analyzer.types import Type
 
+_AGGREGATES = (exp.AggFunc, *AGGREGATES)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -82,9 +84,7 @@ def aggregates(node: exp.Expression) -> bool:
     """Whether there is an aggregate in an expression; the function of a window is none, and what
     stands in a subquery is that subquery's."""
     here = node.walk(prune=lambda part: isinstance(part, exp.Query))
-    return any(
-        isinstance(part, (exp.AggFunc, *AGGREGATES)) and not _windowed(part) for part in here
-    )
+    return any(isinstance(part, _AGGREGATES) and not _windowed(part) for part in here)
 
 
 def _windowed(node: exp.Expr) -> bool:

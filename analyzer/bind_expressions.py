@@ -69,6 +69,7 @@ AGGREGATES = (
     exp.WithinGroup,
     exp.Grouping,
 )
+_AGGREGATES = (exp.Filter, *AGGREGATES)
 
 
 class ExpressionBinder:
@@ -98,7 +99,7 @@ class ExpressionBinder:
     def _bind(self, node: exp.Expression) -> Expr:
         if isinstance(node, exp.Column):
             return self.column(node)
-        if isinstance(node, (exp.Filter, *AGGREGATES)):
+        if isinstance(node, _AGGREGATES):
             return self.aggregate(node)
         called = call(self.bind, node)
         if called is not None:

@@ -45,9 +45,8 @@ def join(
     for name, _, _ in used:
         had = {e.name for e in scope.entries if any(label == name for label, _ in e.fields)}
         parts[name] = frozenset({*had, entry.name})
-    scope, both = replace(scope, parts=parts), replace(both, parts=parts)
     if not side:
-        return Join(False, left, right, on), replace(both, merged=merged)
+        return Join(False, left, right, on), replace(both, merged=merged, parts=parts)
     if on is None:
         raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
     padded, kept = (right, left) if side == "LEFT" else (left, right)
@@ -61,7 +60,8 @@ def join(
         entries = (*(_padded(e, whole=whole) for e in scope.entries), entry)
         new = {name for name, _, _ in used}
         merged = {n: ref if n in new else _pad(ref, whole=whole) for n, ref in merged.items()}
-    return Join(True, kept, padded, on), replace(scope, entries=entries, merged=merged)
+    whole_scope = replace(scope, entries=entries, merged=merged, parts=parts)
+    return Join(True, kept, padded, on), whole_scope
 
 
 def side_of(node: exp.Join, scope: Scope, entry: Entry) -> str:

@@ -1,7 +1,8 @@
 """Typed scalar expressions: what is left of the analyst's text once every name is resolved.
 
 Each node carries what the passes need to know about its value, so that no pass has to guess:
-its SQL type, whether it can be NULL, and its :class:`Facts`.
+its SQL type, whether it can be NULL, and its :class:`Facts`. Those follow from the rest of it, so
+hashes leave them out: expressions are looked up often, and fractions take long to hash.
 """
 
 from __future__ import annotations
@@ -111,8 +112,8 @@ class Ref:
 
     alias: str
     name: str
-    type: Type
-    nullable: bool
+    type: Type = field(hash=False)
+    nullable: bool = field(hash=False)
     facts: Facts = field(hash=False)
     origin: tuple[str, str] | None = None
     """(declared table, column) when it is a table's own column, unchanged."""
@@ -126,7 +127,7 @@ class Constant:
     of its surroundings, as in PostgreSQL."""
 
     value: Scalar | None
-    type: Type
+    type: Type = field(hash=False)
     facts: Facts = field(hash=False)
     untyped: bool = False
 
@@ -141,8 +142,8 @@ class Call:
 
     function: str
     args: tuple[Expr, ...]
-    type: Type
-    nullable: bool
+    type: Type = field(hash=False)
+    nullable: bool = field(hash=False)
     facts: Facts = field(hash=False)
     detail: str = field(default="")
     """A static argument that is part of the function's name, such as a cast's target."""
@@ -155,7 +156,7 @@ class Aggregate:
     kind: str
     """What is computed, such as ``count``, ``avg`` or ``quantile``; see ``analyzer.measuring``."""
     arguments: tuple[Expr, ...]
-    type: Type
+    type: Type = field(hash=False)
     facts: Facts = field(hash=False)
     name: str = field(default="", compare=False)
     """What the analyst calls it. For messages only."""
@@ -208,15 +209,17 @@ Expr = Ref | Constant | Call | Aggregate | Exists | Within
 
 def children(expression: Expr) -> tuple[Expr, ...]:
     """The parts of an expression, all over the same row: not what a subquery in it reads."""
-    if isinstance(expression, Exists):
-        return expression.reads
-    if isinstance(expression, Within):
-        return (expression.value,)
-    if isinstance(expression, Call):
-        return expression.args
-    if isinstance(expression, Aggregate):
-        return expression.arguments
-    return ()
+    match expression:
+        case Ref() | Constant():
+            return ()
+        case Call():
+            return expression.args
+        case Aggregate():
+            return expression.arguments
+        case Exists():
+            return expression.reads
+        case Within():
+            return (expression.value,)
 
 
 def walk(expression: Expr) -> list[Expr]:

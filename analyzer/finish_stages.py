@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from analyzer.expressions import Aggregate, Call, Expr, Ref
 from analyzer.functions.base import as_type, operand
+from analyzer.plan import Parameter
 from analyzer.printing import Printer
 from analyzer.stages import (
     CALLS,
@@ -52,6 +54,13 @@ class _From:
         return f"({self.text})" if self.joined else self.text
 
 
+# A noisy aggregate is one of a few expressions over cells, of which most queries have the same.
+@lru_cache(maxsize=1024)
+def _printed(value: Expr) -> tuple[str, Mapping[str, Parameter]]:
+    printer = Printer({})
+    return printer.expression(value), printer.marks
+
+
 class StagePrinter(Printer):
     """Prints stages; aggregates over protected rows are columns of ``noisy`` here."""
 
@@ -65,7 +74,9 @@ class StagePrinter(Printer):
 
     def expression(self, expression: Expr) -> str:
         if isinstance(expression, Aggregate):
-            return super().expression(self._values[expression])
+            text, marks = _printed(self._values[expression])
+            self.marks |= marks
+            return text
         if isinstance(expression, Ref) and expression.alias == CALLS:
             return self._call(*self._calls[expression.name])
         if isinstance(expression, Ref) and is_scalar(expression):

@@ -26,10 +26,11 @@ class TextLimits:
     """Levels of the syntax tree, counted from above: parsers, and we, use stack for each."""
 
 
+_SPACES = " \t\r\n"
 _TOKEN = re.compile(
     r"""
-      (?P<space>    [ \t\r\n]+ )
-    | (?P<comment>  --[^\r\n]* | /\* (?: (?! \*/ | /\* ) [^\0] )* \*/ )
+    [ \t\r\n]*+ (?:
+      (?P<comment>  --[^\r\n]* | /\* (?: (?! \*/ | /\* ) [^\0] )* \*/ )
     | (?P<string>   ' (?: [^'\0] | '' )* ' (?! ') )
     | (?P<quoted>   " (?: [^"\0] | "" )+ " (?! ") )
     | (?P<number>   (?: [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ ) (?: [eE][+-]?[0-9]{1,3} )?
@@ -39,6 +40,7 @@ _TOKEN = re.compile(
     | (?P<cast>     :: )
     | (?P<mark>     [(),.;] )
     | (?P<operator> [-+*/<>=~!@\#%^&|`?]+ )
+    )
     """,
     re.VERBOSE,
 )
@@ -69,19 +71,23 @@ def check_text(sql: str, limits: TextLimits) -> None:
             hint="Shorten it, or split it into several queries.",
         )
     at = tokens = 0
+    end = len(sql.rstrip(_SPACES))
     finished = False
     tree = _Height(limits)
-    while at < len(sql):
+    while at < end:
         match = _TOKEN.match(sql, at)
         if match is None:
+            at = len(sql) - len(sql[at:].lstrip(_SPACES))
             raise SyntaxRefused(
                 "epsql cannot read the query here.",
                 detail="Outside quotes only plain ASCII SQL is accepted; strings have no prefix "
                 "(no E'...', U&'...', $$...$$), comments do not nest, every quote is closed.",
                 position=at + 1,
             )
-        kind, text = match.lastgroup, match.group()
-        if kind in ("space", "comment"):
+        kind = match.lastgroup
+        assert kind is not None, "one of them matched"
+        at, text = match.start(kind), match[kind]
+        if kind == "comment":
             at = match.end()
             continue
         if finished:
@@ -192,9 +198,9 @@ class _Height:
 
 def _refuse_prefix(sql: str, match: re.Match[str], at: int) -> None:
     following = sql[match.end() : match.end() + 2]
-    if following.startswith("'") or (match.group().lower() == "u" and following in ("&'", '&"')):
+    if following.startswith("'") or (match["word"].lower() == "u" and following in ("&'", '&"')):
         raise SyntaxRefused(
-            f"Strings with the prefix {match.group()} are not accepted.",
+            f"Strings with the prefix {match['word']} are not accepted.",
             hint="Write a plain '...' string; double a quote inside it.",
             position=at + 1,
         )

@@ -45,7 +45,7 @@ def value_of(aggregate: Aggregate, measures: Sequence[Measure], first: Sequence[
     shares = [m for m in measures if isinstance(m, Shares)]
     if shares:
         return _from_shares(aggregate.kind, tuple(_shape(m) for m in shares), block, tuple(first))
-    (measure,) = measures
+    measure = measures[0]
     return _from_cell(block, first[0], measure.tick, whole=isinstance(measure, Count))
 
 

@@ -50,12 +50,13 @@ class Printer:
         self.tables = catalog_tables
         self._most_rows = most_rows
         self._first = first_parameter
-        self._marks: dict[str, Parameter] = {}
+        self.marks: dict[str, Parameter] = {}
+        """The parameters that were printed so far, by their marks."""
         self._ranks: dict[str, int] = {}
 
     def statement(self, text: str) -> Statement:
         """A whole text, with its parameters numbered."""
-        return numbered(text, self._marks, self._first)
+        return numbered(text, self.marks, self._first)
 
     def over(self, relation: Relation) -> Printer:
         """This printer, its marks of aliases being those of the relation's one order."""
@@ -68,7 +69,7 @@ class Printer:
 
     def parameter(self, value: Parameter, type_name: str) -> str:
         mark = value_mark(value)
-        self._marks[mark] = value
+        self.marks[mark] = value
         return f"CAST({mark} AS {type_name})"
 
     def expression(self, expression: Expr) -> str:

@@ -92,7 +92,7 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
 def _integer_type(value: int | Decimal) -> Type:
     if isinstance(value, Decimal) or abs(value) >= 2**63:
         return Type.NUMERIC
-    return Type.INT4 if Interval(Fraction(value), Fraction(value)).within(INT4) else Type.INT8
+    return Type.INT4 if -(2**31) <= value < 2**31 else Type.INT8
 
 
 def coerce(expression: Expr, to: Type) -> Expr:
