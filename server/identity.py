@@ -29,7 +29,8 @@ from accountant.transactions import transaction
 from server.scram import Verifier, salt_of, verifier
 
 _SECRET_BYTES = 32
-_TOKEN = re.compile(r"epsql_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+TOKEN = re.compile(r"epsql_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+"""What a token looks like: its key id, and its secret."""
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _CANDIDATES = 64
 """Live tokens of one analyst that a login is held against; the newest."""
@@ -166,7 +167,7 @@ class Identity:
             NotAuthenticated: it is malformed, unknown, wrong, revoked or expired, or its analyst is
                 disabled.
         """
-        parts = _TOKEN.fullmatch(token)
+        parts = TOKEN.fullmatch(token)
         if parts is None:
             raise NotAuthenticated
         async with transaction(self._engine) as connection:

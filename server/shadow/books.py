@@ -1,6 +1,7 @@
 """The schema ``epsql`` of a data set: what is left, what was asked, and what was declared.
 
-Tables, so that any SQL can ask them. Each analyst sees the rows that bear their own name.
+Tables, so that any SQL can ask them. Each analyst sees the rows that bear their own name; who
+shares a login and says who they are, their own and not the login's.
 """
 
 from __future__ import annotations
@@ -51,15 +52,25 @@ GRANT SELECT ON epsql.budget, epsql.history, epsql.releases, epsql.columns, epsq
     TO PUBLIC
 """
 
+_PEOPLE = """
+CREATE TABLE epsql.people (handle text PRIMARY KEY, analyst name NOT NULL);
+CREATE FUNCTION epsql.asker() RETURNS name LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog
+    AS $$ SELECT coalesce((SELECT analyst FROM epsql.people
+                           WHERE handle = current_setting({setting}, true)), session_user) $$
+"""
+"""A handle cannot be guessed, and one that is not there shows no more than the login."""
+
 _OWN = """
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own ON {table} FOR SELECT USING (analyst = current_user)
+CREATE POLICY own ON {table} FOR SELECT USING (analyst = (SELECT epsql.asker()))
 """
 
 
 def books(catalog: Catalog) -> Iterator[Statement]:
     """Makes the schema's tables, the analysts' own still empty. As the superuser."""
     yield sql.SQL(_TABLES)
+    yield sql.SQL(_PEOPLE).format(setting=sql.Literal(PREFIX + "analyst_token"))
     for name in ("budget", "history", "releases"):
         yield sql.SQL(_OWN).format(table=sql.Identifier("epsql", name))
     for name, meaning in OWN.items():
@@ -90,6 +101,9 @@ def _columns(catalog: Catalog) -> Iterator[list[sql.Literal]]:
             ]
             yield [sql.Literal(value) for value in row]
 
+
+KNOW_PERSON = "INSERT INTO epsql.people VALUES (%s, %s)"
+FORGET_PEOPLE = "DELETE FROM epsql.people WHERE handle = ANY (%s)"
 
 SHOW_BUDGET = """
 INSERT INTO epsql.budget VALUES (%s, %s, %s, %s, %s, %s, %s, %s)

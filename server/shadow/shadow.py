@@ -141,6 +141,24 @@ class Shadow:
                 await connection.execute(hardening.role(analyst, self._limits.sessions_per_analyst))
                 self._admitted.add(analyst)
 
+    async def know_person(self, handle: str, analyst: str, dataset: str) -> None:
+        """A session whose ``epsql.analyst_token`` is this handle sees the analyst's rows.
+
+        Raises:
+            ShadowFailed: the shadow is gone.
+        """
+        async with self._owner(dataset) as connection:
+            await connection.execute(books.KNOW_PERSON, [handle, analyst])
+
+    async def forget_people(self, handles: Sequence[str], dataset: str) -> None:
+        """The handles are nobody's any more.
+
+        Raises:
+            ShadowFailed: the shadow is gone, and with it the handles.
+        """
+        async with self._owner(dataset) as connection:
+            await connection.execute(books.FORGET_PEOPLE, [list(handles)])
+
     async def show_budget(self, analyst: str, dataset: str, balances: Sequence[Balance]) -> None:
         """What the analyst sees in ``epsql.budget`` from now on.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import time
+from contextlib import suppress
 from uuid import UUID
 
 from accountant.errors import LedgerUnavailable, NoAccount
@@ -13,7 +13,7 @@ from analyzer.refusals import Unsupported
 from analyzer.session_settings import SettingRefused
 from analyzer.types import Type
 from server.errors import rule_of
-from server.identity import Identity, NotAuthenticated, Principal
+from server.identity import Identity, Principal
 from server.observations import Broke, Name, Observer, Tripped
 from server.replies import remaining_json
 from server.shadow import ShadowFailed
@@ -21,6 +21,7 @@ from server.wire import answers, asks
 from server.wire.asker import Answered, Asker
 from server.wire.binding import Surroundings
 from server.wire.own import Act, Own
+from server.wire.people import People
 from server.wire.sessions import Sessions
 from server.wire.standing import Standing
 from server.wire.steps import SessionEnds
@@ -74,7 +75,7 @@ class Desk:
         self._sessions = sessions
         self._standing = standing
         self._shared = shared
-        self._people: dict[str, Principal] = {}
+        self._people = People(identity, standing, catalog.dataset)
         self._observe = observe
         self._looked = time.monotonic()
 
@@ -83,8 +84,18 @@ class Desk:
     ) -> Answered:
         await self._must_hold()
         if own.act is Act.PERSON:
-            return Answered((await self._handle(own.token),))
-        analyst = await self._asks(around.person)
+            if not self._shared:
+                raise SettingRefused(
+                    "This login is one analyst, and asks for nobody else.",
+                    hint="The operator can name logins that people share:"
+                    " EPSQL_WIRE_SHARED_LOGINS.",
+                )
+            return Answered((await self._people.handle(own.token),))
+        analyst = self._analyst
+        if around.person:
+            person = await self._people.behind(around.person)
+            assert person.analyst_id is not None
+            analyst = person.analyst_id
         if own.act is Act.BUDGET:
             return Answered(answers.rows_json([[await self._budget(analyst)]]))
         if own.act is Act.SIGNAL:
@@ -112,9 +123,15 @@ class Desk:
         if books:
             try:
                 await self._standing.show(self._analyst, self._name, self._dataset)
+                await self._people.show()
             except (LedgerUnavailable, NoAccount, ShadowFailed) as error:
                 # What was there is still true, only older.
                 self._observe(Broke(Name("wire"), Name.of(error)))
+
+    async def leave(self) -> None:
+        """The session is over."""
+        with suppress(ShadowFailed):  # and with it what it knew of people
+            await self._people.leave()
 
     def broke(self, error: Exception) -> None:
         if rule_of(error).code == "internal_error":
@@ -135,44 +152,6 @@ class Desk:
                 hint="Log in with a new one.",
             )
         self._looked = time.monotonic()
-
-    async def _handle(self, token: str) -> str:
-        """Stands for the person whose token it is, in this session only.
-
-        Raises:
-            SettingRefused: nobody shares this login, or the token is nobody's.
-        """
-        if not self._shared:
-            raise SettingRefused(
-                "This login is one analyst, and asks for nobody else.",
-                hint="The operator can name logins that people share: EPSQL_WIRE_SHARED_LOGINS.",
-            )
-        try:
-            person = await self._identity.verify(token)
-        except NotAuthenticated:
-            raise SettingRefused("This token is not valid.") from None
-        if person.analyst_id is None:
-            raise SettingRefused("This token belongs to no analyst.")
-        handle = f"{person.name} {secrets.token_hex(8)}"
-        self._people[handle] = person
-        return handle
-
-    async def _asks(self, handle: str) -> UUID:
-        """Who is charged.
-
-        Raises:
-            SettingRefused: the person's token does not hold any more.
-        """
-        if not handle:
-            return self._analyst
-        person = self._people.get(handle)
-        if person is None or not await self._identity.holds(person.key_id):
-            raise SettingRefused(
-                "The token of the person who asks is no longer valid.",
-                hint="SET epsql.analyst_token to a new one, or RESET it.",
-            )
-        assert person.analyst_id is not None
-        return person.analyst_id
 
     async def _budget(self, analyst: UUID) -> str:
         """What is left, in one line."""

@@ -8,6 +8,7 @@ from enum import Enum
 
 from analyzer.classify import Kind, Piece, Span
 from analyzer.refusals import BadArgument, Refusal
+from server.identity import TOKEN
 from server.wire import asks
 
 PASSED_ON = "analyst_token"
@@ -112,6 +113,21 @@ def refusal_of(piece: Piece) -> Refusal | None:
     except Refusal as refusal:
         return refusal
     return piece.refusal
+
+
+def without_tokens(text: str, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """The pieces; but nobody's, if a token is where the shadow would get to see it."""
+    rest = text
+    for piece in pieces:
+        if _person(piece):
+            rest = rest.replace(text[piece.span.start : piece.span.end], "")
+    if not TOKEN.search(rest):
+        return pieces
+    misplaced = BadArgument(
+        "A token is set by SET epsql.analyst_token = '...', and in no other text.",
+        hint="This text went no further. If others could read it, have the token revoked.",
+    )
+    return (Piece(Kind.REFUSED, Span(0, len(text)), refusal=misplaced),)
 
 
 def _person(piece: Piece) -> Own | None:

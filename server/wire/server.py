@@ -241,7 +241,10 @@ class WireServer:
         with self._sessions.entered(entry):
             stream.write(_welcome(opened, secret))
             deadline.reschedule(None)
-            await _until_one_ends(behind.pump(), session.run())
+            try:
+                await _until_one_ends(behind.pump(), session.run())
+            finally:
+                await desk.leave()
 
 
 def _welcome(opened: Opened, secret: bytes) -> bytes:

@@ -17,7 +17,7 @@ from server.wire import messages, simple
 from server.wire.backend import Backend, Owed, ShadowRefused
 from server.wire.binding import Binder
 from server.wire.messages import Message, ProtocolViolation
-from server.wire.own import PASSED_ON, Act, own, refusal_of
+from server.wire.own import PASSED_ON, Act, own, refusal_of, without_tokens
 from server.wire.portals import Portals
 from server.wire.steps import Desk, Steps
 from server.wire.stream import Stream
@@ -163,7 +163,7 @@ class Session:
         """What a text holds."""
         text = sql.decode(self._backend.codec, "surrogateescape")
         await self._look_at_search_path()
-        return text, await self._texts.read(text)
+        return text, without_tokens(text, await self._texts.read(text))
 
     async def _look_at_search_path(self) -> None:
         changed = self._search_path_changed or not self._hears_of_search_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -43,6 +44,22 @@ class Standing:
             if release.finished_at is None:
                 break
             self._shown[where] = release.id
+
+    async def know(self, handle: str, analyst: str, dataset: str) -> None:
+        """A session with this handle sees what the analyst sees.
+
+        Raises:
+            ShadowFailed: the shadow is gone.
+        """
+        await self._shadow.know_person(handle, analyst, dataset)
+
+    async def forget(self, handles: Sequence[str], dataset: str) -> None:
+        """The handles are nobody's any more.
+
+        Raises:
+            ShadowFailed: the shadow is gone, and with it the handles.
+        """
+        await self._shadow.forget_people(handles, dataset)
 
     async def _news(self, analyst_id: UUID, dataset: str, known: UUID | None) -> list[Release]:
         """The releases after the one that is known, newest first."""

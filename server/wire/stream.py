@@ -14,6 +14,8 @@ from server.wire.messages import Message, ProtocolViolation
 
 _ENOUGH = 256 * 1024
 """Bytes that are held unread before the other side is made to wait."""
+_LINGER = 10.0
+"""Seconds that the other side has to take what it was sent, once we have closed."""
 
 
 class Gone(Exception):
@@ -27,6 +29,7 @@ class Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._paused = False
+        self._abort: asyncio.TimerHandle | None = None
         self._more: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -47,6 +50,8 @@ class Stream(asyncio.Protocol):
         self._ended()
 
     def connection_lost(self, _: Exception | None) -> None:
+        if self._abort is not None:
+            self._abort.cancel()
         self._ended()
 
     def pause_writing(self) -> None:
@@ -126,9 +131,10 @@ class Stream(asyncio.Protocol):
         self._transport = new
 
     def close(self) -> None:
-        """Sends what is left, and closes."""
-        if self._transport is not None:
+        """Sends what is left, and closes. Who does not take it in time does not get it."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+            self._abort = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 
     def _ended(self) -> None:
         self.gone.set()

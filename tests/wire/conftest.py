@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ T = TypeVar("T")
 CATALOG = parse_policy(
     POLICY.replace("epsilon = 10\n", "epsilon = 1000\n").replace("epsilon = 50", "epsilon = 900000")
 )
+
+PATIENCE = 20
 
 SHARED = "superset"
 """The login of a tool that many people share."""
@@ -101,6 +104,13 @@ _others = count(1000)
 def new_question() -> str:
     """One that nobody has asked: an answer that is known would be given again, for nothing."""
     return f"SELECT count(*) FROM patients WHERE age <> {next(_others)}"
+
+
+def until(condition: Any) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 async def public_rows(table: Table) -> bytes | None:

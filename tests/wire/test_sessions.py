@@ -15,12 +15,11 @@ import pytest
 from psycopg import errors
 
 from server.wire import messages
-from tests.wire.conftest import Door, new_question
+from tests.wire.conftest import PATIENCE, Door, new_question, until
 from tests.wire.raw import Raw, logged_in
 
 COUNT = "SELECT count(*) FROM patients"
 E12 = 10**12
-PATIENCE = 20
 
 
 class Held:
@@ -71,13 +70,6 @@ def asking(connection: psycopg.Connection, sql: str | None = None) -> Iterator[l
     finally:
         thread.join(PATIENCE)
         assert not thread.is_alive()
-
-
-def until(condition: Any) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_cancel_reaches_a_question_and_stays_charged(door, name, ada):

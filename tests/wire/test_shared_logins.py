@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, pq
 
-from tests.wire.conftest import SHARED, new_question
+from server.wire.backend import Backend, Owed
+from server.wire.messages import Message
+from tests.wire.conftest import SHARED, new_question, until
 
 E12 = 10**12
 
@@ -66,8 +68,40 @@ def test_the_token_is_not_to_be_seen_in_the_shadow(door, name, tool):
         "SELECT statement FROM pg_prepared_statements",
         "SELECT * FROM pg_settings WHERE name LIKE 'epsql.%'",
     ):
-        assert token.split("_")[2] not in repr(tool.execute(sql.encode()).fetchall())
-    assert token.split("_")[2] not in repr(door.seen)
+        assert token.split("_", 2)[2] not in repr(tool.execute(sql.encode()).fetchall())
+    assert token.split("_", 2)[2] not in repr(door.seen)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SET epsql.analyst_token TO TO '{}'",
+        "SET epsql.analyst_token = '{}",
+        "SELECT '{}'",
+        "SELECT 1 -- {}",
+        "SET TimeZone = 'UTC'; SELECT 1 /* {} */",
+        "SET epsql.analyst_token = '{0}'; SELECT '{0}'",
+        "BEGIN; SELEC {}",
+    ],
+)
+@pytest.mark.parametrize("simple", [True, False])
+def test_a_token_in_any_other_text_goes_no_further(door, name, tool, sql, simple, monkeypatch):
+    sent: list[Message] = []
+
+    def noted(backend: Backend, message: Message, owed: Owed) -> None:
+        sent.append(message)
+        _send(backend, message, owed)
+
+    monkeypatch.setattr(Backend, "send", noted)
+    text = sql.format(door.tokens[name]).encode()
+    raised = tool.pgconn.exec_(text) if simple else tool.pgconn.exec_params(text, None)
+    assert raised.error_field(pq.DiagnosticField.SQLSTATE) in {b"22023", b"42601"}
+    assert sent
+    assert door.tokens[name].split("_", 2)[2] not in repr(sent)
+    assert tool.execute("SELECT 1").fetchone() == (1,)
+
+
+_send = Backend.send
 
 
 def test_a_handle_is_no_token(door, name, tool, spent):
@@ -99,6 +133,50 @@ def test_a_token_of_nobody(door, tool, token):
     admin = door.run(door.identity.new_token(None))
     with pytest.raises(errors.InsufficientPrivilege):
         tool.execute(f"SET epsql.analyst_token = '{admin}'")
+
+
+def test_the_schema_epsql_is_that_of_the_person(door, name, tool):
+    bob = door.analyst()
+    mine = "SELECT sum(epsilon), count(*) FROM epsql.history"
+    left = "SELECT epsilon_left FROM epsql.budget WHERE scope = 'analyst'"
+    tool.execute(f"SET epsql.analyst_token = '{door.tokens[name]}'")
+    tool.execute(new_question())
+    assert tool.execute(mine).fetchone() == (1, 1)
+    assert tool.execute(left).fetchone() == (999,)
+    assert tool.execute("SELECT count(*) FROM epsql.releases", prepare=True).fetchone() == (1,)
+    tool.execute(f"SET epsql.analyst_token = '{door.tokens[bob]}'")
+    assert tool.execute(mine).fetchone() == (None, 0)
+    assert tool.execute(left).fetchone() == (1000,)
+    tool.execute("BEGIN")
+    tool.execute(f"SET LOCAL epsql.analyst_token = '{door.tokens[name]}'")
+    assert tool.execute(left).fetchone() == (999,)
+    tool.execute("ROLLBACK")
+    assert tool.execute(left).fetchone() == (1000,)
+    tool.execute("RESET epsql.analyst_token")
+    assert tool.execute("SELECT DISTINCT analyst FROM epsql.budget").fetchone() == (SHARED,)
+
+
+def test_whose_token_ends_is_seen_no_more(door, name, tool):
+    tool.execute(f"SET epsql.analyst_token = '{door.tokens[name]}'")
+    assert tool.execute("SELECT DISTINCT analyst FROM epsql.budget").fetchone() == (name,)
+    door.run(door.identity.revoke(door.tokens[name].split("_")[1]))
+    assert tool.execute("SELECT DISTINCT analyst FROM epsql.budget").fetchone() == (SHARED,)
+
+
+def test_nothing_is_kept_of_a_session_that_is_over(door, name):
+    with door.connect(SHARED) as tool:
+        tool.execute(f"SET epsql.analyst_token = '{door.tokens[name]}'")
+        handle = tool.execute("SHOW epsql.analyst_token").fetchone()[0]
+        assert _known(door, handle)
+    until(lambda: not _known(door, handle))
+
+
+def _known(door, handle: str) -> bool:
+    with psycopg.connect(
+        host=str(door.shadow.socket.parent), user="_epsql", dbname="clinic"
+    ) as own:
+        found = own.execute("SELECT FROM epsql.people WHERE handle = %s", [handle]).fetchall()
+    return bool(found)
 
 
 def test_a_person_whose_token_ends_asks_no_more(door, name, tool, spent):
