@@ -17,10 +17,9 @@ _Reader = Callable[[Fields], Form]
 
 _READERS: dict[str, tuple[_Reader, frozenset[str]]] = {}
 _SPOKEN = {
-    "A_ArrayExpr": "Arrays are not supported.",
     "A_Indirection": "Subscripts and fields of rows are not supported.",
-    "AEXPR_OP_ALL": "ALL is not supported.",
-    "AEXPR_OP_ANY": "ANY is not supported.",
+    "AEXPR_OP_ALL": "ALL is supported as <> ALL (...) only.",
+    "AEXPR_OP_ANY": "ANY is supported as = ANY (...) only.",
     "AEXPR_SIMILAR": "SIMILAR TO is not supported.",
     "CollateClause": "COLLATE is not supported.",
     "JoinExpr.alias": "An alias for a join in parentheses is not supported.",

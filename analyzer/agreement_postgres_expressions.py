@@ -41,6 +41,8 @@ _TESTS = {
     ("AEXPR_NULLIF", "="): ("nullif", False),
     ("AEXPR_IN", "="): ("in", False),
     ("AEXPR_IN", "<>"): ("in", True),
+    ("AEXPR_OP_ANY", "="): ("in array", False),
+    ("AEXPR_OP_ALL", "<>"): ("in array", True),
     ("AEXPR_LIKE", "~~"): ("like", False),
     ("AEXPR_LIKE", "!~~"): ("like", True),
     ("AEXPR_ILIKE", "~~*"): ("ilike", False),
@@ -218,9 +220,17 @@ def _cast(fields: Fields) -> Form:
     return ("cast", argument, type_, *modifiers)
 
 
-@reads("TypeName", "names", "typmods", "typemod")
+@reads("A_ArrayExpr", "elements")
+def _array(fields: Fields) -> Form:
+    return ("array", *forms(fields.get("elements", ())))
+
+
+@reads("TypeName", "names", "typmods", "typemod", "arrayBounds")
 def _type(fields: Fields) -> Form:
     *schema, name = names(fields["names"])
+    bounds = fields.get("arrayBounds", [])
+    if bounds not in ([], [{"Integer": {"ival": -1}}]):
+        raise Unsupported("Arrays have one dimension, without a length.", position=place(fields))
     modifiers = forms(fields.get("typmods", ()))
     if name not in TYPES or schema not in ([], ["pg_catalog"]):
         raise Unsupported(
@@ -230,7 +240,7 @@ def _type(fields: Fields) -> Form:
         )
     if any(modifier[0] != "int" for modifier in modifiers):
         raise unsupported("TypeName.typmods", fields)
-    return (name, *[modifier[1] for modifier in modifiers])
+    return (name + "[]" * len(bounds), *[modifier[1] for modifier in modifiers])
 
 
 @reads("FuncCall", *_PLAIN, *_MODIFIERS)

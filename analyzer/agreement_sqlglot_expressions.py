@@ -14,7 +14,7 @@ from analyzer.agreement_words import (
     number,
 )
 from analyzer.refusals import SyntaxRefused, Unsupported
-from analyzer.syntax import only, position_of
+from analyzer.syntax import array_beside, only, position_of
 
 _BINARY: dict[type[exp.Expression], str] = {
     exp.Add: "+",
@@ -59,6 +59,10 @@ _TYPES = {
 
 @reads(*_BINARY, args=("this", "expression", "typed", "safe"))
 def _binary(node: exp.Expression) -> Form:
+    array = array_beside(node)
+    if array is not None:
+        form = ("in array", form_of(node.this), form_of(array))
+        return ("not", form) if type(node) is exp.NEQ else form
     return (_BINARY[type(node)], form_of(node.this), form_of(node.expression))
 
 
@@ -225,9 +229,20 @@ def _cast(node: exp.Cast) -> Form:
     return ("cast", argument, type_, *modifiers)
 
 
-@reads(exp.DataType, args=("this", "expressions"))
+@reads(exp.Array, args=("expressions",))
+def _array(node: exp.Array) -> Form:
+    return ("array", *forms(node.expressions))
+
+
+@reads(exp.DataType, args=("this", "expressions", "nested"))
 def _type(node: exp.DataType) -> Form:
     kind = getattr(node.this, "name", "")
+    if node.args.get("nested"):
+        inner = node.expressions
+        if kind != "ARRAY" or len(inner) != 1 or inner[0].args.get("nested"):
+            raise Unsupported("Arrays have one dimension, without a length.")
+        name, *lengths = form_of(inner[0])
+        return (f"{name}[]", *lengths)
     modifiers = forms(node.args.get("expressions"))
     if any(modifier[0] != "int" for modifier in modifiers):
         raise Unsupported("A type takes whole numbers.", position=position_of(node))

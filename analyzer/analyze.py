@@ -16,7 +16,7 @@ from accountant.losses import ZERO
 from analyzer.asks import Ask, EpsilonAsk, RhoAsk
 from analyzer.bind import bind
 from analyzer.blocks import Measured, block_of, cells_of, draws_of, measured, values_of
-from analyzer.catalog import Catalog, Scalar
+from analyzer.catalog import Catalog, Given
 from analyzer.digests import question_digest, release_digest
 from analyzer.expressions import Aggregate, Expr
 from analyzer.finish import finish_statement
@@ -38,7 +38,7 @@ def analyze(
     catalog: Catalog,
     *,
     ask: Ask | None = None,
-    parameters: Sequence[Scalar | None] = (),
+    parameters: Sequence[Given] = (),
     options: QueryOptions | None = None,
     limits: TextLimits | None = None,
 ) -> PrivatePlan:

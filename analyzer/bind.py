@@ -21,7 +21,7 @@ from analyzer.bind_groups import GroupBinder, key_ref
 from analyzer.bind_noisy import Ctes
 from analyzer.bind_outer import CLAUSES, OuterBinder
 from analyzer.bind_sets import grouping_sets
-from analyzer.catalog import Catalog, Scalar
+from analyzer.catalog import Catalog, Given
 from analyzer.expressions import Constant, Expr
 from analyzer.functions.base import coerce
 from analyzer.growth import check_growth
@@ -36,7 +36,7 @@ MAX_OPERATIONS = 20_000
 """Over all expressions of a query, with the columns of subqueries written out."""
 
 
-def bind(tree: Tree, catalog: Catalog, parameters: Sequence[Scalar | None] = ()) -> Query:
+def bind(tree: Tree, catalog: Catalog, parameters: Sequence[Given] = ()) -> Query:
     """The typed query that a syntax tree means over a catalog.
 
     Raises:

@@ -145,7 +145,16 @@ def _escape(bind: Bind, node: exp.Expression) -> Expr:
 
 def _cast(bind: Bind, node: exp.Expression) -> Expr:
     only(node, "this", "to")
-    target = node.args["to"]
+    return cast_as(bind(node.this), node.args["to"])
+
+
+def cast_as(subject: Expr, target: exp.Expression) -> Expr:
+    """``CAST(subject AS target)``.
+
+    Raises:
+        Unsupported: no such type, or a conversion that could fail.
+        BadArgument: a constant that is no value of that type.
+    """
     name = getattr(target.this, "name", "")
     kind = _TYPES.get(name)
     if kind is Type.TEXT and target.expressions:
@@ -158,7 +167,6 @@ def _cast(bind: Bind, node: exp.Expression) -> Expr:
             hint="Cast to boolean, smallint, integer, bigint, numeric, double precision, text,"
             " date or timestamp.",
         )
-    subject = bind(node.this)
     if digits:
         precision, scale = (int(str(n.this)) for n in (*digits, exp.Literal.number(0))[:2])
         return build_cast(subject, kind, digits=(precision, scale))

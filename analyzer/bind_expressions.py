@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from sqlglot import exp
 
+from analyzer.bind_arrays import one_of, within_array
 from analyzer.bind_calls import FUNCTIONS_BY_SYNTAX, call, refuse_function
-from analyzer.catalog import Scalar
+from analyzer.catalog import Given
 from analyzer.expressions import Constant, Expr
 from analyzer.functions import FUNCTIONS, build
 from analyzer.functions.base import constant
@@ -21,7 +22,7 @@ from analyzer.refusals import (
     WrongGrouping,
 )
 from analyzer.scope import Scope, Subqueries, name_of, qualifiers_of
-from analyzer.syntax import only, position_of, spoken
+from analyzer.syntax import array_beside, only, position_of, spoken
 from analyzer.types import Type
 
 _BINARY: dict[type[exp.Expression], str] = {
@@ -78,7 +79,7 @@ class ExpressionBinder:
     Subclasses that bind over groups override :meth:`column` and :meth:`aggregate`.
     """
 
-    def __init__(self, scope: Scope, parameters: Sequence[Scalar | None], place: str) -> None:
+    def __init__(self, scope: Scope, parameters: Sequence[Given], place: str) -> None:
         self.scope = scope
         self.parameters = parameters
         self.place = place
@@ -104,6 +105,10 @@ class ExpressionBinder:
         called = call(self.bind, node)
         if called is not None:
             return called
+        array = array_beside(node)
+        if array is not None:
+            found = within_array(self, self.bind(node.this), array)
+            return build("not", [found]) if isinstance(node, exp.NEQ) else found
         for table, arguments in (
             (_BINARY, ("this", "expression")),
             (_UNARY, ("this",)),
@@ -139,6 +144,11 @@ class ExpressionBinder:
         )
 
     def unknown(self, node: exp.Expression) -> Expr:
+        if _is_of_array(node):
+            raise Unsupported(
+                "ANY and ALL stand in x = ANY (...) and x <> ALL (...) only.",
+                hint="Write comparisons with AND or OR between them.",
+            )
         if isinstance(
             node, exp.Subquery | exp.Select | exp.Exists | exp.Any | exp.All | exp.SetOperation
         ):
@@ -189,6 +199,24 @@ class ExpressionBinder:
         return constant(None, Type.TEXT, untyped=True)
 
     def on_parameter(self, node: exp.Expression) -> Expr:
+        value = self.given(node)
+        if isinstance(value, tuple):
+            raise BadArgument(
+                "A parameter that is a list stands in = ANY (...) and <> ALL (...) only.",
+                hint="Write x = ANY ($1).",
+            )
+        return constant(
+            value,
+            Type.TEXT if value is None else None,
+            untyped=value is None or isinstance(value, str),
+        )
+
+    def given(self, node: exp.Expression) -> Given:
+        """The value of a parameter.
+
+        Raises:
+            BadArgument: there is none.
+        """
         only(node, "this")
         index = str(node.this.this) if isinstance(node.this, exp.Literal) else ""
         if not index.isdigit() or not 1 <= int(index) <= len(self.parameters):
@@ -196,12 +224,7 @@ class ExpressionBinder:
                 f"There is no value for parameter ${index}.",
                 hint=f"{len(self.parameters)} parameters were sent.",
             )
-        value = self.parameters[int(index) - 1]
-        return constant(
-            value,
-            Type.TEXT if value is None else None,
-            untyped=value is None or isinstance(value, str),
-        )
+        return self.parameters[int(index) - 1]
 
     def on_is(self, node: exp.Expression) -> Expr:
         only(node, "this", "expression", "negate")
@@ -224,8 +247,7 @@ class ExpressionBinder:
         if node.args.get("query"):
             subqueries = self.subqueries(node)
             return subqueries.within(value, node, self.scope)
-        choices = [build("=", [value, self.bind(e)]) for e in node.expressions]
-        return choices[0] if len(choices) == 1 else build("or", choices)
+        return one_of(value, [self.bind(e) for e in node.expressions])
 
     def on_exists(self, node: exp.Expression) -> Expr:
         only(node, "this")
@@ -288,6 +310,12 @@ _KNOWN_AGGREGATES = frozenset(
 
 _NAMES: dict[type[exp.Expression], str] = {exp.TimeToStr: "to_char"}
 """PostgreSQL's names, where sqlglot has others."""
+
+
+def _is_of_array(node: exp.Expression) -> bool:
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).lower() in ("all", "some")
+    return isinstance(node, exp.Any) and not isinstance(node.this, exp.Query)
 
 
 def _function_name(node: exp.Expression) -> str:

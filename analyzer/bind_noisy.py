@@ -14,7 +14,7 @@ from sqlglot import exp
 from analyzer.bind_clauses import Item, aggregates, is_star, items_of, key_node
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_relations import RelationBinder
-from analyzer.catalog import Catalog, Scalar
+from analyzer.catalog import Catalog, Given
 from analyzer.refusals import Refusal
 from analyzer.scope import Scope, name_of, qualifiers_of
 from analyzer.syntax import given, only, position_of, scalars
@@ -25,7 +25,7 @@ Ctes = Mapping[str, tuple[exp.Expression, "Ctes"]]
 class NoisyFinder:
     """Tells noisy subqueries from those whose rows still have an owner, or are public."""
 
-    def __init__(self, catalog: Catalog, parameters: Sequence[Scalar | None]) -> None:
+    def __init__(self, catalog: Catalog, parameters: Sequence[Given]) -> None:
         self.catalog = catalog
         self.parameters = parameters
         self._known: dict[int, bool] = {}

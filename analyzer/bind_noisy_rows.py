@@ -11,7 +11,7 @@ from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_groups import GroupBinder
 from analyzer.bind_joins import side_of
 from analyzer.bind_windows import Calls, refuse_companion
-from analyzer.catalog import Scalar
+from analyzer.catalog import Given
 from analyzer.expressions import Expr
 from analyzer.functions import build
 from analyzer.functions.base import coerce
@@ -28,7 +28,7 @@ class NoisyRows(ExpressionBinder):
     def __init__(
         self,
         scope: Scope,
-        parameters: Sequence[Scalar | None],
+        parameters: Sequence[Given],
         place: str,
         calls: Calls | None,
     ) -> None:
@@ -63,7 +63,7 @@ def paired(
     scope: Scope,
     node: exp.Join,
     item: tuple[Source, Entry],
-    parameters: Sequence[Scalar | None],
+    parameters: Sequence[Given],
 ) -> tuple[Source, Scope]:
     """``left``, whose columns ``scope`` has, joined with one more item of FROM.
 

@@ -24,7 +24,7 @@ from analyzer.bind_noisy_rows import NoisyGroups, NoisyRows, paired
 from analyzer.bind_relations import RelationBinder
 from analyzer.bind_stacked import stacked
 from analyzer.bind_windows import Calls
-from analyzer.catalog import Catalog, Scalar
+from analyzer.catalog import Catalog, Given
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions.base import coerce
 from analyzer.refusals import (
@@ -64,7 +64,7 @@ MAX_READS = 16
 class OuterBinder(ABC):
     """Binds a query into stages; what is private is left to :meth:`private`."""
 
-    def __init__(self, catalog: Catalog, parameters: Sequence[Scalar | None]) -> None:
+    def __init__(self, catalog: Catalog, parameters: Sequence[Given]) -> None:
         self.catalog = catalog
         self.parameters = parameters
         self.relations = RelationBinder(catalog, parameters)

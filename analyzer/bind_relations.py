@@ -18,8 +18,8 @@ from analyzer.catalog import (
     VIEW_SCHEMA,
     Catalog,
     Column,
+    Given,
     PrivacyUnit,
-    Scalar,
     Table,
     ValuesFrom,
     View,
@@ -54,7 +54,7 @@ class RelationBinder:
     """Binds FROM clauses. Aliases are our own, numbered in order, so texts that mean the same
     print the same."""
 
-    def __init__(self, catalog: Catalog, parameters: Sequence[Scalar | None]) -> None:
+    def __init__(self, catalog: Catalog, parameters: Sequence[Given]) -> None:
         self.catalog = catalog
         self.parameters = parameters
         self.count = 0

@@ -16,6 +16,8 @@ from analyzer.types import Type
 
 Scalar = bool | int | Decimal | str | date | datetime
 """A SQL constant in Python; ``None`` stands for NULL where it is allowed."""
+Given = Scalar | tuple[Scalar | None, ...] | None
+"""The value of a parameter; a tuple is an array."""
 
 
 @dataclass(frozen=True, slots=True)

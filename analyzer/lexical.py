@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     | (?P<word>     [A-Za-z_][A-Za-z0-9_]* (?! [A-Za-z0-9_$] ) )
     | (?P<param>    \$[0-9]{1,4} (?! [A-Za-z0-9_$] ) )
     | (?P<cast>     :: )
-    | (?P<mark>     [(),.;] )
+    | (?P<mark>     [](),.;[] )
     | (?P<operator> [-+*/<>=~!@\#%^&|`?]+ )
     )
     """,
@@ -167,7 +167,7 @@ class _Height:
         elif word in _CHAINS:
             level.next_expression()
             level.chain += 1
-        elif word in ("(", "case"):
+        elif word in ("(", "[", "case"):
             self.levels.append(_Level())
             if len(self.levels) - 1 > self.limits.depth:
                 raise TooComplex(
@@ -176,7 +176,7 @@ class _Height:
                     position=at + 1,
                 )
             return
-        elif word in (")", "end") and len(self.levels) > 1:
+        elif word in (")", "]", "end") and len(self.levels) > 1:
             self.levels.pop()
             inside, level = level, self.levels[-1]
             level.inner = max(level.inner, 1 + inside.height())

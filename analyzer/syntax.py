@@ -36,6 +36,19 @@ def only(node: exp.Expression, *allowed: str) -> None:
             )
 
 
+def array_beside(node: exp.Expression) -> exp.Expression | None:
+    """The array of ``x = ANY (array)`` and of ``x <> ALL (array)``; None where it is neither."""
+    if not isinstance(node, exp.EQ | exp.NEQ):
+        return None
+    right = node.expression
+    arrays = [right.this] if isinstance(right, exp.Any) else right.expressions
+    word = str(right.this).upper() if isinstance(right, exp.Anonymous) else "ANY"
+    if not isinstance(right, exp.Any | exp.Anonymous) or len(arrays) != 1:
+        return None
+    array: exp.Expression = arrays[0]
+    return array if word in (("ANY", "SOME") if isinstance(node, exp.EQ) else ("ALL",)) else None
+
+
 def position_of(node: exp.Expression) -> int | None:
     """1-based offset of the first token of ``node`` that the parser kept a place for."""
     starts = [int(found.meta["start"]) for found in node.walk() if "start" in found.meta]

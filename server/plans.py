@@ -9,7 +9,7 @@ from uuid import UUID
 
 from analyzer.analyze import analyze
 from analyzer.asks import Ask
-from analyzer.catalog import Catalog, Scalar
+from analyzer.catalog import Catalog, Given
 from analyzer.lexical import TextLimits
 from analyzer.plan import PrivatePlan, QueryOptions
 
@@ -31,7 +31,7 @@ class Plans:
         analyst: UUID,
         catalog: Catalog,
         sql: str,
-        parameters: tuple[Scalar | None, ...],
+        parameters: tuple[Given, ...],
         ask: Ask,
         options: QueryOptions,
     ) -> PrivatePlan:
@@ -40,9 +40,8 @@ class Plans:
         Raises:
             Refusal: the question is not answered. Refusals are not remembered.
         """
-        # Python holds 1, True and Decimal(1) for equal; SQL does not.
-        typed = tuple((type(value).__name__, value) for value in parameters)
-        key = (analyst, catalog.dataset, catalog.version, sql, typed, ask, options)
+        # Python holds 1, True and Decimal(1) for equal, but writes them differently; so does SQL.
+        key = (analyst, catalog.dataset, catalog.version, sql, repr(parameters), ask, options)
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from analyzer.asks import ErrorBar
-from analyzer.catalog import Catalog, Scalar
+from analyzer.catalog import Catalog, Given
 from analyzer.plan import QueryOptions
 from analyzer.refusals import Refusal
 from server.engines import Engine
@@ -29,7 +29,7 @@ class Question:
     error is given."""
 
     sql: str
-    parameters: tuple[Scalar | None, ...] = ()
+    parameters: tuple[Given, ...] = ()
     dataset: str | None = None
     epsilon: Fraction | None = None
     delta: Fraction | None = None

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from accountant.losses import DELTA_STEPS, EPSILON_STEPS
 from analyzer.asks import ErrorBar, error_bar_of
+from analyzer.catalog import Given, Scalar
 from server.errors import BodyTooLarge, Cancelled, MalformedJson, NotJson, RequestRefused
 from server.web.services import services_of
 
@@ -184,12 +185,16 @@ def _text(value: object) -> str:
     return value
 
 
-def _scalar(value: object) -> object:
+def _scalar(value: object) -> Scalar | None:
     if value is None or isinstance(value, (bool, int, Decimal)):
         return value
     if isinstance(value, str):
         return _text(value)
-    raise ValueError("must be a string, a number, true, false or null")
+    raise ValueError("must be a string, a number, true, false, null, or a list of these")
+
+
+def _parameter(value: object) -> Given:
+    return tuple(map(_scalar, value)) if isinstance(value, list) else _scalar(value)
 
 
 _NUMBER = {"anyOf": [{"type": "string"}, {"type": "number"}]}
@@ -198,8 +203,9 @@ Delta = Annotated[Fraction, PlainValidator(_delta), WithJsonSchema(_NUMBER)]
 Rho = Annotated[Fraction, PlainValidator(_above_zero), WithJsonSchema(_NUMBER)]
 Error = Annotated[ErrorBar, PlainValidator(_error), WithJsonSchema(_NUMBER)]
 Text = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
+_SCALARS = ["string", "number", "boolean", "null"]
 Parameter = Annotated[
-    bool | int | Decimal | str | None,
-    PlainValidator(_scalar),
-    WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
+    Given,
+    PlainValidator(_parameter),
+    WithJsonSchema({"type": [*_SCALARS, "array"], "items": {"type": _SCALARS}}),
 ]

@@ -32,7 +32,7 @@ class QuestionBody(Body):
         Field(
             default_factory=list,
             max_length=1000,
-            description="The values of $1, $2, ...; dates as strings.",
+            description="The values of $1, $2, ...; dates as strings, arrays as lists.",
         ),
     ]
     dataset: Annotated[

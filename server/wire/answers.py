@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from analyzer.catalog import Scalar
+from analyzer.catalog import Given, Scalar
 from server.wire.messages import Field
 
 JSON = 114
@@ -17,8 +17,9 @@ PARAMETER = b"epsql parameter"
 """The name of every column of :func:`decoded`."""
 ROWS = 5_000
 """Of a part of an answer: while Postgres reads an array, it holds many times its length."""
-_INEXACT = frozenset({700, 701, 1700})
-"""The OIDs of numbers that divide with a remainder: 2.0 is none of the whole ones."""
+_INEXACT = frozenset({700, 701, 1700, 1021, 1022, 1231})
+"""The OIDs of numbers that divide with a remainder, and of their arrays: 2.0 is none of the whole
+ones."""
 _MOST_DIGITS = 100
 """No question takes a number with more; Python takes some time to read one."""
 
@@ -70,24 +71,24 @@ def decoded(types: Sequence[int]) -> bytes:
     return f"SELECT {', '.join(outputs)}".encode()
 
 
-def scalars(
-    row: Sequence[bytes | None], types: Sequence[int], codec: str
-) -> tuple[Scalar | None, ...]:
+def scalars(row: Sequence[bytes | None], types: Sequence[int], codec: str) -> tuple[Given, ...]:
     """The values of a row of :func:`decoded`, of parameters of these types. Numbers are exact; what
     JSON has no type for is text, as it is for the HTTP front."""
     return tuple(
-        None if value is None else _scalar(value.decode(codec), whole=type_ not in _INEXACT)
+        None if value is None else _read(value.decode(codec), whole=type_ not in _INEXACT)
         for value, type_ in zip(row, types, strict=True)
     )
 
 
-def _scalar(value: str, *, whole: bool) -> Scalar:
+def _read(value: str, *, whole: bool) -> Given:
     def number(text: str) -> Scalar:
         return int(text) if whole and len(text) <= _MOST_DIGITS else Decimal(text)
 
     read = json.loads(value, parse_float=Decimal, parse_int=number)
-    # Arrays and records are no constants of any question: their text is refused for its type.
-    return read if isinstance(read, bool | int | Decimal | str) else value
+    if isinstance(read, list) and all(one is None or isinstance(one, Scalar) for one in read):
+        return tuple(read)
+    # What holds arrays or records is no constant of any question: refused for its type, as a text.
+    return read if isinstance(read, Scalar) else value
 
 
 def cost(

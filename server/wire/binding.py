@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analyzer.catalog import Scalar
+from analyzer.catalog import Given
 from server.errors import MessageRefused
 from server.wire import answers, asks, messages
 from server.wire.backend import Backend, ShadowRefused, values
@@ -38,7 +38,7 @@ class Portal:
     own: Own
     bind: Bind
     described: Described
-    parameters: tuple[Scalar | None, ...] = ()
+    parameters: tuple[Given, ...] = ()
     executed: bool = False
     """Whether the answer is in it: from then on it is like any other."""
 
@@ -97,7 +97,7 @@ class Binder:
         fields = messages.read_row_description(answer[-1].body) if answer[-1].body else ()
         return [one.name for one in fields] == [answers.PARAMETER] * len(portal.described.types)
 
-    async def parameters(self, bind: Bind, described: Described) -> tuple[Scalar | None, ...]:
+    async def parameters(self, bind: Bind, described: Described) -> tuple[Given, ...]:
         """The values of a Bind. Afterwards the portal that it names is there, and done with."""
         _all_given(bind, described)
         parse = Parse(_OURS, answers.decoded(described.types), described.types)

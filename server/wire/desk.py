@@ -8,7 +8,7 @@ from uuid import UUID
 
 from accountant.errors import LedgerUnavailable, NoAccount
 from accountant.ledger import Ledger
-from analyzer.catalog import Catalog, Scalar
+from analyzer.catalog import Catalog, Given
 from analyzer.refusals import Unsupported
 from analyzer.session_settings import SettingRefused
 from analyzer.types import Type
@@ -80,7 +80,7 @@ class Desk:
         self._looked = time.monotonic()
 
     async def answer(
-        self, own: Own, parameters: tuple[Scalar | None, ...], around: Surroundings
+        self, own: Own, parameters: tuple[Given, ...], around: Surroundings
     ) -> Answered:
         await self._must_hold()
         if own.act is Act.PERSON:

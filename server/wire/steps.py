@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
-from analyzer.catalog import Scalar
+from analyzer.catalog import Given
 from server.errors import ErrorBody, body_of
 from server.wire import messages
 from server.wire.asker import Answered
@@ -34,7 +34,7 @@ class Desk(Protocol):
     """Who knows what is answered to a statement of ours."""
 
     async def answer(
-        self, own: Own, parameters: tuple[Scalar | None, ...], around: Surroundings
+        self, own: Own, parameters: tuple[Given, ...], around: Surroundings
     ) -> Answered:
         """The rows.
 

@@ -157,6 +157,12 @@ class Texts:
 
     def membership(self, depth: int) -> str:
         inside = self._list(self.value, 3, depth) if self.chance.random() < 0.85 else self.select(1)
+        if self.chance.random() < 0.3:
+            array = self._one("$1", "'{1,2}'", f"ARRAY[{inside}]", f"(ARRAY[{inside}])")
+            if inside.startswith("SELECT"):
+                array = "ARRAY[]"
+            array += self._maybe(f"::{self._one(*TYPES)}[]", 0.4)
+            return f"{self.value(depth)} {self._one('= ANY', '= SOME', '<> ALL')} ({array})"
         return f"{self.value(depth)} {self._maybe('NOT ')}IN ({inside})"
 
     def between(self, depth: int) -> str:

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from analyzer.analyze import analyze
+from analyzer.catalog import Given
 from analyzer.plan import PrivatePlan
 from tests.fixture import catalog
 
@@ -29,12 +30,24 @@ CONDITIONS: tuple[tuple[str, ...], ...] = (
         "NOT active AND NOT (age > 70 OR active)",
     ),
     ("age NOT BETWEEN 30 AND 40", "(age < 30 OR age > 40)", "NOT (age >= 30 AND 40 >= age)"),
-    ("zip NOT IN ('a', 'b')", "zip <> 'b' AND 'a' <> zip", "NOT (zip = 'a' OR zip = 'b')"),
+    (
+        "zip NOT IN ('a', 'b')",
+        "zip <> 'b' AND 'a' <> zip",
+        "NOT (zip = 'a' OR zip = 'b')",
+        "zip <> ALL (ARRAY['b', 'a'])",
+        "NOT zip = ANY ('{a,b}'::text[])",
+    ),
     ("name IS NOT NULL", "NOT name IS NULL", "NOT (NOT (name IS NOT NULL))"),
     ("city IS DISTINCT FROM zip", "NOT (zip IS NOT DISTINCT FROM city)"),
     ("points = 3", "COALESCE(points, points) = 3", "3 = COALESCE(points)"),
     ("COALESCE(age, 0) > 30.5", "COALESCE(age, 0, age) > 30.5"),
-    ("city IN ('Oslo', 'Bodo')", "city IN ('Bodo', 'Oslo')", "(city = 'Bodo' OR 'Oslo' = city)"),
+    (
+        "city IN ('Oslo', 'Bodo')",
+        "city IN ('Bodo', 'Oslo')",
+        "(city = 'Bodo' OR 'Oslo' = city)",
+        "city = ANY ('{Oslo, Bodo}')",
+        "city = SOME (ARRAY['Bodo', 'Oslo']::varchar[])",
+    ),
     (
         "EXISTS (SELECT 1 FROM visits v WHERE v.patient_id = p.id AND v.cost > 5)",
         "EXISTS (SELECT 2 FROM visits AS w WHERE 5 < w.cost AND p.id = w.patient_id)",
@@ -102,8 +115,8 @@ def some_query(chance: random.Random) -> Query:
     return Query(subset(len(PLAIN), 0), subset(len(NUMBERS), 1), subset(len(KEYS), 0))
 
 
-def plan_of(sql: str) -> PrivatePlan:
-    return analyze(sql, catalog())
+def plan_of(sql: str, parameters: tuple[Given, ...] = ()) -> PrivatePlan:
+    return analyze(sql, catalog(), parameters=parameters)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +218,14 @@ def test_another_meaning_is_another_question(change: Callable[[str], str]) -> No
     sql = "SELECT sex, sum(age) FROM patients WHERE age > 30 AND bmi - weight < 3 GROUP BY sex"
     assert change(sql) != sql
     assert plan_of(change(sql)).question != plan_of(sql).question
+
+
+def test_an_array_is_its_elements() -> None:
+    written = words("SELECT count(*) FROM patients WHERE age IN (30, 40)")
+    sql = "SELECT count(*) FROM patients WHERE age = ANY ($1)"
+    for value in ((30, 40), (40, 30), ("30", "40"), "{30,40}", (Decimal("30.0"), 40)):
+        assert plan_of(sql, (value,)).digest == written
+    assert plan_of(sql, ((30, 41),)).digest != written
 
 
 def test_a_parameter_is_its_value() -> None:

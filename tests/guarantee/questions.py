@@ -28,6 +28,8 @@ TOTALS = (
     "SELECT count(DISTINCT patient_id) FILTER (WHERE diagnosis = 'hiv') FROM visits",
     "SELECT count(*) FROM patients WHERE name = 'person 1' AND age BETWEEN 20 AND 60",
     "SELECT count(*) FROM patients WHERE city IN ('Oslo', 'Bergen') OR city IS NULL",
+    "SELECT count(*) FROM patients WHERE city = ANY ('{Oslo,NULL}') OR age <> ALL (ARRAY[27, 40])",
+    "SELECT count(*) FROM patients WHERE age = ANY ('{}') OR bmi <> ALL ('{}'::numeric[])",
     "SELECT count(*) FROM visits WHERE patient_id = 7",
     "SELECT count(*) FROM visits WHERE false",
     # Once rounded to 28 digits, and so to 1.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 from fractions import Fraction
 
 from analyzer.asks import EpsilonAsk, ErrorAsk, ErrorBar, RhoAsk
@@ -41,7 +42,8 @@ NOT_A_QUESTION = [
     {"sql": "SELECT 1", "Epsilon": "0.1"}, {"sql": "SELECT 1", "delta": "1"},
     {"sql": "SELECT 1", "delta": "-1e-9"}, {"sql": "SELECT 1", "delta": "1e-19"},
     {"sql": "SELECT 1", "parameters": {}}, {"sql": "SELECT 1", "parameters": "1"},
-    {"sql": "SELECT 1", "parameters": [[1]]}, {"sql": "SELECT 1", "parameters": [{}]},
+    {"sql": "SELECT 1", "parameters": [[[1]]]}, {"sql": "SELECT 1", "parameters": [{}]},
+    {"sql": "SELECT 1", "parameters": [["\0"]]}, {"sql": "SELECT 1", "parameters": [[{}]]},
     {"sql": "SELECT 1", "parameters": ["\0"]}, {"sql": "SELECT 1", "parameters": [None] * 1001},
     {"sql": "SELECT 1", "dataset": 1}, {"sql": "SELECT 1", "request_id": ""},
     {"sql": "SELECT 1", "request_id": "a b"}, {"sql": "SELECT 1", "request_id": "é"},
@@ -142,6 +144,13 @@ async def test_parameters_keep_their_types(front):
     assert [type(value).__name__ for value in asked["parameters"]] == [
         "int", "Decimal", "str", "bool", "NoneType",
     ]  # fmt: skip
+
+
+async def test_a_list_is_an_array_of_exact_values(front):
+    written = b'{"sql": "SELECT 1", "parameters": [[1, 1.50, "1", null], []]}'
+    assert (await send(front, written)).status_code == 200
+    (asked,) = front.asked
+    assert asked["parameters"] == ((1, Decimal("1.50"), "1", None), ())
 
 
 async def test_the_body_must_say_that_it_is_json(front):

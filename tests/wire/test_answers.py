@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import psycopg
 import pytest
 from psycopg import errors, generators
 
-from tests.wire.conftest import new_question
+from tests.wire.conftest import Door, new_question
 
 COUNT = "SELECT count(*) FROM patients"
 BY_SEX = "SELECT sex, count(*) AS n, avg(age) AS a FROM patients GROUP BY sex ORDER BY sex"
@@ -108,39 +111,74 @@ PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("condition, value", PARAMETERS)
-def test_parameters(door, ada, condition, value):
-    """In text and in binary, and what they stand for is what is asked."""
-    seen = []
-    gateway = door.gateway
+@contextmanager
+def seen_parameters(door: Door) -> Iterator[list[Any]]:
+    """The parameters of the questions that the gateway is asked meanwhile."""
+    seen: list[Any] = []
+    gateway: Any = door.gateway
     query = type(gateway).query
 
-    async def spy(analyst, question):
+    async def spy(analyst: Any, question: Any) -> Any:
         seen.append(question.parameters)
         return await query(gateway, analyst, question)
 
     gateway.query = spy
     try:
-        sql = f"SELECT count(*) FROM {condition}".replace("$1", "%s")
-        ada.execute(sql, [value])
-        ada.execute(sql.replace("%s", "%b"), [value])
-
-        async def over_asyncpg() -> None:
-            connection = await asyncpg.connect(
-                host="127.0.0.1", port=door.port, database="clinic",
-                user=ada.info.user, password=ada.info.password,
-            )  # fmt: skip
-            await connection.fetch(f"SELECT count(*) FROM {condition}", value)
-            await connection.close()
-
-        asyncio.run(over_asyncpg())
+        yield seen
     finally:
         del gateway.query
+
+
+async def over_asyncpg(door: Door, ada: psycopg.Connection, sql: str, value: Any) -> None:
+    connection = await asyncpg.connect(
+        host="127.0.0.1", port=door.port, database="clinic",
+        user=ada.info.user, password=ada.info.password,
+    )  # fmt: skip
+    await connection.fetch(sql, value)
+    await connection.close()
+
+
+@pytest.mark.parametrize("condition, value", PARAMETERS)
+def test_parameters(door, ada, condition, value):
+    """In text and in binary, and what they stand for is what is asked."""
+    with seen_parameters(door) as seen:
+        sql = f"SELECT count(*) FROM {condition}"
+        ada.execute(sql.replace("$1", "%s"), [value])
+        ada.execute(sql.replace("$1", "%b"), [value])
+        asyncio.run(over_asyncpg(door, ada, sql, value))
     wanted = value
     if isinstance(value, float):
         wanted = Decimal(str(value))
     if isinstance(value, date):
         wanted = value.isoformat()
+    assert seen == [(wanted,)] * 3
+
+
+ARRAYS = [
+    ("age = ANY ($1::int2[])", [40, None]),
+    ("age = ANY ($1::int4[])", [40, 41]),
+    ("points <> ALL ($1::int8[])", [2**40]),
+    ("age = SOME ($1::int4[])", []),
+    ("name = ANY ($1::text[])", ["O'Brien", 'a "b" \\ {c},', "NULL", "", None]),
+    ("name <> ALL ($1::varchar[])", ["a"]),
+    ("born = ANY ($1::date[])", [date(1980, 5, 1)]),
+    ("bmi = ANY ($1::numeric[])", [Decimal("27.5"), Decimal(20)]),
+    ("weight = ANY ($1::float8[])", [70.5, 2.25]),
+    (f"'{UUID(int=1)}'::uuid = ANY ($1::uuid[])", [UUID(int=1), UUID(int=2)]),
+    ("active = ANY ($1::bool[])", [True, False]),
+]
+
+
+@pytest.mark.parametrize("condition, value", ARRAYS)
+def test_arrays_as_parameters(door, ada, condition, value):
+    """In text and in binary: their elements are what is asked for."""
+    with seen_parameters(door) as seen:
+        sql = f"SELECT count(*) FROM patients WHERE {condition}"
+        ada.execute(sql.replace("$1", "%t"), [value])
+        ada.execute(sql.replace("$1", "%b"), [value])
+        asyncio.run(over_asyncpg(door, ada, sql, value))
+    kinds: dict[type, Any] = {float: lambda v: Decimal(str(v)), date: str, UUID: str}
+    wanted = tuple(kinds.get(type(one), lambda v: v)(one) for one in value)
     assert seen == [(wanted,)] * 3
 
 
