@@ -117,6 +117,8 @@ class Envelope:
             await send(message)
 
         try:
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                raise NotFound("Nothing here has a NUL character in its name.")
             await self._app(scope, receive, sealed)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - nothing passes unshaped
             # A cancellation comes from a server that stops without waiting any longer.

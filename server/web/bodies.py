@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -111,8 +111,11 @@ def _integer(text: str) -> int:
 def _decimal(text: str) -> Decimal:
     if len(text) > _LONGEST_NUMBER:
         raise RequestRefused(f"A number in the body has more than {_LONGEST_NUMBER} characters.")
-    value = Decimal(text)
-    if abs(value.adjusted()) > _LARGEST_EXPONENT:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:  # an exponent that no Decimal holds
+        value = None
+    if value is None or abs(value.adjusted()) > _LARGEST_EXPONENT:
         raise RequestRefused(
             f"A number in the body is beyond 1e{_LARGEST_EXPONENT} or 1e-{_LARGEST_EXPONENT}."
         )

@@ -107,6 +107,20 @@ async def test_what_is_not_there(front):
     check(reply, "unknown_analyst")
 
 
+@pytest.mark.parametrize("name", ["%00", "a%00b"])
+async def test_a_name_with_a_nul_is_not_found(front, name):
+    """Postgres would refuse it as text, which once looked like a ledger that is down."""
+    admin = front.headers("admin")
+    for method, path in (
+        ("GET", f"/v1/releases?dataset={name}"),
+        ("GET", f"/v1/admin/budgets/clinic/{name}"),
+        ("PUT", f"/v1/admin/groups/cohort/{name}"),
+        ("DELETE", f"/v1/admin/groups/{name}/ada"),
+    ):
+        headers = admin if "admin" in path else front.headers()
+        check(await front.client.request(method, path, headers=headers), "not_found")
+
+
 @pytest.mark.parametrize("room, where", [(plans, "analyze"), (gateway_module, "Publisher")])
 async def test_a_bug_says_nothing(front, monkeypatch, room, where):
     def bug(*_: object, **__: object) -> None:
