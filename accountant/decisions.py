@@ -80,10 +80,7 @@ def _reserve(books: Books, request: Request, id_: UUID) -> Reservation | Replay:
             return _again(books, request, track)
     stored, owing = _stored(books, request, accounts)
     if stored and not owing and request.request_id is None:
-        first = stored.track
-        release = UUID(first.reserved["release"])
-        balances = Balances(tuple(accounts))
-        return Reservation(release, balances, stored.cells, False, ZERO, first.receipt)
+        return _given(stored, accounts)
     view = stored.track.view if stored else _view(books, request, accounts)
     loss = view if stored else request.loss
     for account in [_debited(account, loss) for account in owing]:
@@ -106,6 +103,28 @@ def _reserve(books: Books, request: Request, id_: UUID) -> Reservation | Replay:
         loss if any(account.key.scope == "analyst" for account in owing) else ZERO,
         receipt,
     )
+
+
+def found(books: Books, request: Request) -> Reservation | Replay | None:
+    """What a request comes to that needs no charge and no entry; None where it needs one, or is
+    refused. It is what :func:`decide` would come to."""
+    try:
+        accounts = _accounts(books, request)
+    except NoAccount:
+        return None
+    if request.request_id is not None:
+        track = books.requests.get((str(request.analyst_id), request.request_id))
+        answered = track is not None and track.state == "answered"
+        return _again(books, request, track) if track is not None and answered else None
+    stored, owing = _stored(books, request, accounts)
+    return _given(stored, accounts) if stored and not owing else None
+
+
+def _given(stored: Stored, accounts: Iterable[Account]) -> Reservation:
+    """Stored cells, for nothing."""
+    first = stored.track
+    release, balances = UUID(first.reserved["release"]), Balances(tuple(accounts))
+    return Reservation(release, balances, stored.cells, False, ZERO, first.receipt)
 
 
 def _accounts(books: Books, request: Request) -> list[Account]:

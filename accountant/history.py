@@ -9,12 +9,15 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accountant.accounts import loss_of
 from accountant.administration import Administration
 from accountant.books import STATES, State, own_charge
+from accountant.headfile import HeadFile
 from accountant.losses import Loss
-from accountant.records import Receipt, time_of
+from accountant.recall import Recall
+from accountant.records import Chain, Receipt, time_of
 from accountant.requests import Earlier, cells_of
 from accountant.transactions import transaction
 
@@ -102,6 +105,10 @@ class History(Administration):
     Every method raises :class:`LedgerUnavailable` when the database fails.
     """
 
+    def __init__(self, engine: AsyncEngine, head_file: HeadFile | None = None) -> None:
+        super().__init__(engine, head_file)
+        self._recall = Recall(engine)
+
     async def releases(
         self,
         analyst_id: UUID,
@@ -141,16 +148,13 @@ class History(Administration):
             "question": question_digest,
             "limit": _MOST_EARLIER,
         }
-        async with transaction(self._engine) as connection:
-            return [
-                Earlier(
-                    UUID(row.doc["release"]),
-                    row.plan,
-                    cells_of(row.cells, row.noises),
-                    loss_of(row.doc.get("view") or row.doc["loss"]),
-                )
-                for row in await connection.execute(_EARLIER, which)
-            ]
+
+        async def find(connection: AsyncConnection, _: Chain) -> tuple[list[Earlier], int]:
+            rows = (await connection.execute(_EARLIER, which)).all()
+            return [_earlier(row) for row in rows], sum(len(row.cells) for row in rows)
+
+        known, _ = await self._recall.of(("earlier", *which.values()), find)
+        return list(known)
 
     async def days(self, analyst_id: UUID, dataset: str, unit: str, limit: int = 30) -> list[Day]:
         """What the last days cost the analyst's account of a unit, newest first; only days with
@@ -171,6 +175,15 @@ class History(Administration):
                 )
                 for row in await connection.execute(_DAYS, which)
             ]
+
+
+def _earlier(row: Row[Any]) -> Earlier:
+    return Earlier(
+        UUID(row.doc["release"]),
+        row.plan,
+        cells_of(row.cells, row.noises),
+        loss_of(row.doc.get("view") or row.doc["loss"]),
+    )
 
 
 def _release(row: Row[Any]) -> Release:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from accountant.books import STEPS, Dispatch, Fail, Reserve, Settle, State, Void
+from accountant.accounts import Balances
+from accountant.books import STEPS, Books, Dispatch, Fail, Reserve, Settle, State, Void
+from accountant.decisions import found
 from accountant.headfile import HeadFile
 from accountant.history import History, Release
-from accountant.records import Receipt
+from accountant.loading import load
+from accountant.records import Chain, Receipt
 from accountant.requests import (
     REQUEST_ID,
     Cells,
@@ -56,6 +60,9 @@ _UNFINISHED = text("""
     ORDER BY r.number
 """)
 _GONE = text("UPDATE workers SET gone_at = :at WHERE id = ANY (CAST(:ids AS integer[]))")
+
+
+_Found: TypeAlias = Reservation | Replay | None
 
 
 class Ledger(History):
@@ -104,6 +111,36 @@ class Ledger(History):
         outcome = await self._scribe.write(Reserve(request, uuid4()))
         assert outcome is not None
         return outcome
+
+    async def look(self, request: Request) -> Reservation | Replay | None:
+        """What :meth:`reserve` would come to, where that is an answer for nothing; else None.
+
+        It reads, and writes nothing: who has asked before waits for nobody.
+
+        Raises:
+            RequestIdConflict: the request id stands for another question.
+        """
+
+        async def find(connection: AsyncConnection, end: Chain) -> tuple[_Found, int]:
+            books = Books(end, 0)
+            await load(connection, books, [Reserve(request, UUID(int=0))])
+            answer = found(books, request)
+            return answer, 0 if answer is None else _size(answer)
+
+        key = (
+            request.analyst_id,
+            request.dataset,
+            request.units,
+            request.request_id,
+            request.request_digest,
+            request.plan_digest,
+            request.replayable,
+        )
+        answer, end = await self._recall.of(("look", *key), find)
+        if isinstance(answer, Reservation):
+            accounts = tuple(account.at(end.at) for account in answer.balances.accounts)
+            return replace(answer, balances=Balances(accounts))
+        return answer
 
     async def dispatch(self, release_id: UUID) -> None:
         """Marks, durably, that protected data is about to be touched.
@@ -157,3 +194,10 @@ class Ledger(History):
             if dead:
                 await writing.connection.execute(_GONE, {"at": writing.at, "ids": list(dead)})
         return len(orphans)
+
+
+def _size(found: Reservation | Replay) -> int:
+    """About how many characters it has."""
+    if isinstance(found, Replay):
+        return len(json.dumps(found.answer))
+    return len(found.cells.rows) if found.cells else 0

@@ -120,6 +120,10 @@ async def load(connection: AsyncConnection, books: Books, commands: Sequence[Com
     await _load_groups(connection, books.memory, requests)
     await _load_accounts(connection, books, commands, requests)
     await _load_stored(connection, books, requests)
+
+
+async def load_living(connection: AsyncConnection, books: Books) -> None:
+    """Reads which servers live, as far as the books name them; nobody dies before the end."""
     unfinished = [t for t in books.requests.values() if t.state in UNFINISHED]
     workers = {books.worker_id, *(track.reserved["worker"] for track in unfinished)}
     books.alive = await living(connection, workers)

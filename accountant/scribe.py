@@ -18,7 +18,7 @@ from accountant.books import Books, Command, Memory, Settle
 from accountant.decisions import decide
 from accountant.errors import LedgerError, LedgerUnavailable
 from accountant.journal import Journal
-from accountant.loading import load, store
+from accountant.loading import load, load_living, store
 from accountant.requests import Replay, Reservation
 from accountant.transactions import Duplicate
 from accountant.workers import Worker
@@ -123,6 +123,7 @@ class Scribe:
         async with self._journal.writing() as writing:
             books = Books(writing.chain, worker_id, memory.of(writing.chain))
             await load(writing.connection, books, commands)
+            await load_living(writing.connection, books)
             if worker_id not in books.alive:
                 raise WorkerLost
             outcomes = [_outcome(books, command) for command in commands]

@@ -26,6 +26,7 @@ _PIN = text("""
                       CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
                            THEN 'on' ELSE current_setting('synchronous_commit') END, true)
 """)
+_READ_ONLY = text("SELECT current_setting('transaction_read_only')")
 
 
 class Duplicate(Exception):
@@ -68,6 +69,22 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             pinned = (await connection.execute(_PIN)).one()
             if not (pinned.writable and pinned.sees_latest):
                 _log.error("the ledger's database is read-only or not at READ COMMITTED")
+                raise LedgerUnavailable
+            yield connection
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """For statements that only read, each for itself: nothing is begun, pinned or committed.
+
+    Raises:
+        LedgerUnavailable: the database failed in any way, is a standby, or is read-only.
+    """
+    with no_driver_errors():
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            if (await connection.execute(_READ_ONLY)).scalar_one() != "off":
+                _log.error("the ledger's database is read-only")
                 raise LedgerUnavailable
             yield connection
 

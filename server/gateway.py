@@ -37,6 +37,7 @@ from analyzer.plan import PrivatePlan
 from analyzer.refusals import Refusal
 from server import observations as seen
 from server.engines import Engine, EngineFailed
+from server.finishes import Finishes
 from server.noisy_cells import finish_input
 from server.observations import Name, Observer, Station
 from server.plans import Plans
@@ -95,6 +96,7 @@ class Gateway:
         self._at_once = at_once
         self._tick = tick or Tick()
         self._turns = Turns()
+        self._finishes = Finishes()
         self._under_way: Counter[UUID] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -114,13 +116,17 @@ class Gateway:
         with self._place_for(analyst):
             dataset = self.dataset(question.dataset)
             plan = await self._plan(analyst, dataset, question)
-            async with nullcontext() if question.fresh else self._turns.turn(plan.digest):
-                offer, held = await self._hold(analyst, question, plan)
-                if isinstance(held, Replay):
-                    self._observe(seen.Replayed(held.id, Name(plan.dataset), analyst))
-                    return Reply(held.id, held.answer, replayed=True)
-                if held.cells is not None:
-                    return await self._again(analyst, dataset, plan, held, began)
+            offer = await self._offer(analyst, question, plan)
+            if offer.stored or question.request_id is not None:
+                found = await self._ledger.look(_request(analyst, question, offer))
+                if found is not None:  # Who is told again waits for nobody.
+                    return await self._given(analyst, dataset, plan, found, began)
+            async with nullcontext() if question.fresh else self._turns.turn(plan.digest) as waited:
+                if waited:
+                    offer = await self._offer(analyst, question, plan)
+                offer, held = await self._hold(analyst, question, plan, offer)
+                if isinstance(held, Replay) or held.cells is not None:
+                    return await self._given(analyst, dataset, plan, held, began)
                 return await self._answer(analyst, dataset, offer, held, began)
 
     async def quote(self, analyst: UUID, question: Question) -> PrivatePlan:
@@ -205,10 +211,9 @@ class Gateway:
         return offer_of(plan, await self._ledger.earlier(analyst, plan.dataset, plan.question))
 
     async def _hold(
-        self, analyst: UUID, question: Question, plan: PrivatePlan
+        self, analyst: UUID, question: Question, plan: PrivatePlan, offer: Offer
     ) -> tuple[Offer, Reservation | Replay]:
         """Debits what is missing, or all where what was stored counts no more by then."""
-        offer = await self._offer(analyst, question, plan)
         try:
             held = await self._reserve(analyst, question, offer)
         except WrongState:
@@ -224,43 +229,34 @@ class Gateway:
         self, analyst: UUID, question: Question, offer: Offer
     ) -> Reservation | Replay:
         """Debits. If the asker goes away meanwhile, the debit is taken back: no data was asked."""
-        plan, base = offer.plan, None if offer.stored else offer.base
-        debit = asyncio.ensure_future(
-            self._ledger.reserve(
-                Request(
-                    analyst_id=analyst,
-                    dataset=plan.dataset,
-                    units=plan.units,
-                    request_id=question.request_id,
-                    request_digest=request_digest(question, plan.dataset),
-                    plan_digest=plan.digest,
-                    question_digest=plan.question,
-                    sql=question.sql,
-                    events=plan.events,
-                    loss=plan.loss,
-                    replayable=bool(plan.draws) and not question.fresh,
-                    builds_on=None if base is None else base.id,
-                )
-            )
-        )
+        debit = asyncio.ensure_future(self._ledger.reserve(_request(analyst, question, offer)))
         try:
             return await _to_the_end(debit)
         except asyncio.CancelledError:
             if not debit.cancelled() and debit.exception() is None:
                 held = debit.result()
                 if isinstance(held, Reservation) and held.recorded:
-                    await self._give_up(held, plan, Station.RESERVE, asyncio.CancelledError())
+                    gone = asyncio.CancelledError()
+                    await self._give_up(held, offer.plan, Station.RESERVE, gone)
             raise
 
-    async def _again(
-        self, analyst: UUID, dataset: Dataset, plan: PrivatePlan, held: Reservation, began: float
+    async def _given(
+        self,
+        analyst: UUID,
+        dataset: Dataset,
+        plan: PrivatePlan,
+        held: Reservation | Replay,
+        began: float,
     ) -> Reply:
-        """From stored cells to the reply. No data is touched, so what goes wrong is given back."""
+        """The stored reply, or one from stored cells. No data is touched, so what goes wrong is
+        given back."""
+        if isinstance(held, Replay):
+            self._observe(seen.Replayed(held.id, Name(plan.dataset), analyst))
+            return Reply(held.id, held.answer, replayed=True)
         assert held.cells is not None
-        shown = with_noises(plan, noises_of(held.cells))
         try:
-            rows = await dataset.engine.finish(shown.finish, finish_input(shown, held.cells.rows))
-            body = reply_json(held, shown, answer(shown, rows))
+            told = await self._finishes.answer(dataset.engine, plan, held.cells)
+            body = reply_json(held, plan, told)
             await self._tick.wait(began)
             if held.recorded:
                 await _to_the_end(self._ledger.settle(held.id, body))
@@ -353,6 +349,24 @@ class Gateway:
             self._observe(seen.LedgerNotTold(held.id, dataset, station, Name.of(error)))
             return False
         return True
+
+
+def _request(analyst: UUID, question: Question, offer: Offer) -> Request:
+    plan, base = offer.plan, None if offer.stored else offer.base
+    return Request(
+        analyst_id=analyst,
+        dataset=plan.dataset,
+        units=plan.units,
+        request_id=question.request_id,
+        request_digest=request_digest(question, plan.dataset),
+        plan_digest=plan.digest,
+        question_digest=plan.question,
+        sql=question.sql,
+        events=plan.events,
+        loss=plan.loss,
+        replayable=bool(plan.draws) and not question.fresh,
+        builds_on=None if base is None else base.id,
+    )
 
 
 async def _require_ready(engine: Engine) -> None:

@@ -25,7 +25,7 @@ from accountant.journal import Journal
 from accountant.people import find
 from accountant.tables import analysts, tokens
 from accountant.tables import secrets as kept_secrets
-from accountant.transactions import transaction
+from accountant.transactions import reading, transaction
 from server.scram import Verifier, salt_of, verifier
 
 _SECRET_BYTES = 32
@@ -170,7 +170,7 @@ class Identity:
         parts = TOKEN.fullmatch(token)
         if parts is None:
             raise NotAuthenticated
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = await _holder(connection, parts[1])
         # The same comparison for a key id that nobody has: time does not tell which ones exist.
         right = hmac.compare_digest(
@@ -196,7 +196,7 @@ class Identity:
 
     async def holds(self, key_id: str) -> bool:
         """Whether the token of a key id is still good."""
-        async with transaction(self._engine) as connection:
+        async with reading(self._engine) as connection:
             row = await _holder(connection, key_id)
         return row is not None and bool(row.valid)
 

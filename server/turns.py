@@ -14,17 +14,21 @@ class Turns:
         self._under_way: dict[str, asyncio.Event] = {}
 
     @asynccontextmanager
-    async def turn(self, what: str) -> AsyncIterator[None]:
+    async def turn(self, what: str) -> AsyncIterator[bool]:
         """Waits until nobody else is at ``what``. However the one before ended, the next goes on.
+
+        Gives whether it had to wait.
 
         Args:
             what: the digest of a release.
         """
+        waited = False
         while (other := self._under_way.get(what)) is not None:
+            waited = True
             await other.wait()
         mine = self._under_way[what] = asyncio.Event()
         try:
-            yield
+            yield waited
         finally:
             del self._under_way[what]
             mine.set()

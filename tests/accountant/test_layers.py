@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -17,6 +18,7 @@ from accountant.errors import (
     AccountShut,
     BudgetExceeded,
     NoAccount,
+    RequestIdConflict,
     WrongState,
     WrongWay,
 )
@@ -357,3 +359,61 @@ async def test_a_top_up_needs_a_base_of_ones_own_and_of_today(
     await ledger.advance_epoch(DATASET)
     with pytest.raises(WrongState):
         await ledger.reserve(question(alice, TENTH, builds_on=base.id))
+
+
+async def test_what_is_told_again_for_nothing_waits_for_no_writer(
+    ledger: Ledger, alice: UUID, bob: UUID, ledger_uri: str
+):
+    """Somebody holds the head, as a commit that waits for the disk does."""
+    asked = question(alice, TENTH, replayable=True)
+    named = question(alice, TENTH, request_id="r")
+    theirs = question(bob, TENTH, replayable=True)
+    assert [await ledger.look(one) for one in (asked, named, theirs)] == [None] * 3
+    first = await answer(ledger, asked)
+    await answer(ledger, named, cells=None)
+    with psycopg.connect(ledger_uri) as connection:
+        connection.execute("SELECT FROM head FOR UPDATE")
+        for _ in range(2):
+            told = await asyncio.wait_for(ledger.look(asked), 5)
+            assert isinstance(told, Reservation)
+            assert (told.id, told.cells, told.recorded) == (first.id, CELLS, False)
+            replay = await asyncio.wait_for(ledger.look(named), 5)
+            assert isinstance(replay, Replay)
+            assert await ledger.look(theirs) is None, "bob has paid for nothing"
+    with pytest.raises(RequestIdConflict):
+        await ledger.look(question(alice, TENTH, request_id="r", request_digest="other"))
+    assert told == await ledger.reserve(asked)
+
+
+async def test_what_was_free_is_not_once_somebody_says_so(
+    open_ledger: Callable[[], Ledger], alice: UUID
+):
+    """A look is remembered only until the journal grows, whoever writes."""
+    here, there = open_ledger(), open_ledger()
+    asked = question(alice, TENTH, replayable=True)
+    await answer(here, asked)
+    await there.open_account("team", DATASET, EPSILON, 0)
+    for change, back in (
+        (there.disable_analyst("alice"), there.enable_analyst("alice")),
+        (there.join_group("team", "alice"), there.leave_group("team", "alice")),
+        (there.advance_epoch(DATASET), None),
+    ):
+        assert await here.look(asked) is not None
+        assert len(await here.earlier(alice, DATASET, "d")) == 1
+        await change
+        assert await here.look(asked) is None
+        if back is not None:
+            await back
+    assert await here.earlier(alice, DATASET, "d") == []
+
+
+async def test_a_look_shows_the_window_of_its_own_day(ledger: Ledger, alice: UUID, ledger_uri: str):
+    asked = question(alice, TENTH, replayable=True)
+    await answer(ledger, asked)
+    await ledger.set_window(alice, DATASET, "day", TENTH, 0)
+    await ledger.reserve(question(alice, TENTH))
+    for left in (0, TENTH):
+        told = await ledger.look(asked)
+        assert isinstance(told, Reservation)
+        assert told.balances.analyst.remaining.epsilon == left
+        wait(ledger_uri, 1)

@@ -38,7 +38,7 @@ from accountant.errors import (
 from accountant.events import LaplaceEvent
 from accountant.filters import Budget, rho_cap
 from accountant.journal_files import audit
-from accountant.ledger import Cells, EffectiveNoise, Ledger, Replay
+from accountant.ledger import Cells, EffectiveNoise, Ledger, Replay, Request, Reservation
 from accountant.losses import loss_of_events
 from accountant.transactions import ledger_engine
 from migrations import migrate
@@ -168,6 +168,28 @@ class LedgerMachine(RuleBasedStateMachine):
     def reserve(
         self, who: str, size: int, plan: str, replayable: bool, request_id: str | None
     ) -> Any:
+        return self._asked(who, size, plan, replayable, request_id)
+
+    @rule(target=releases, id_=releases, who=names)
+    def reserve_alike(self, id_: UUID, who: str) -> Any:
+        """The plan of a release that is there, twice: the first replay has paid for nothing yet."""
+        release = self.model.releases[id_]
+        plan = release.plan[-1]
+        twice = [self._asked(who, release.size, plan, True, None) for _ in range(2)]
+        return multiple(*(asked for asked in twice if isinstance(asked, UUID)))
+
+    @rule(target=releases, who=names, size=sizes, plan=st.sampled_from("pq"))
+    def answer(self, who: str, size: int, plan: str) -> Any:
+        """All of the road at once, so that stored answers are there soon."""
+        id_ = self._asked(who, size, plan, False, None)
+        if isinstance(id_, UUID):
+            self.move(id_, "dispatch")
+            self.move(id_, "settle")
+        return id_
+
+    def _asked(
+        self, who: str, size: int, plan: str, replayable: bool, request_id: str | None
+    ) -> Any:
         events = [LaplaceEvent(Fraction(20, size), 1)]
         digest = f"{size} {plan}"
         asked = question(
@@ -181,6 +203,7 @@ class LedgerMachine(RuleBasedStateMachine):
             request_id=request_id,
         )
         wanted, release = self._expected(who, size, digest, replayable, request_id)
+        self._look(asked, wanted)
         try:
             held = self.run(self.ledger.reserve(asked))
         except LedgerError as refusal:
@@ -202,6 +225,19 @@ class LedgerMachine(RuleBasedStateMachine):
             return multiple()
         self.model.releases[held.id] = release
         return held.id
+
+    def _look(self, asked: Request, wanted: Any) -> None:
+        """Each process knows by a look alone what is to be had for nothing, and nothing else."""
+        for ledger in self.ledgers:
+            try:
+                told = self.run(ledger.look(asked))
+            except RequestIdConflict:
+                assert wanted is RequestIdConflict
+            else:
+                assert (type(told) if told is not None else None) is {
+                    "free": Reservation,
+                    Replay: Replay,
+                }.get(wanted)
 
     def _expected(
         self, who: str, size: int, digest: str, replayable: bool, request_id: str | None

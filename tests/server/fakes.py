@@ -152,6 +152,9 @@ class FakeLedger:
     async def earlier(self, analyst_id: UUID, dataset: str, question_digest: str) -> list[Earlier]:
         return []
 
+    async def look(self, _: Request) -> Reservation | Replay | None:
+        return self.replay
+
     async def reserve(self, request: Request) -> Reservation | Replay:
         await self._road.step("reserve")
         self.reserved.append(request)
