@@ -16,6 +16,7 @@ from analyzer.agreement_postgres import (
 )
 from analyzer.agreement_words import (
     CALLS,
+    CLOCKS,
     FORMATS,
     FRAME_SPELLING,
     INTERVAL_FIELDS,
@@ -251,6 +252,8 @@ def _call(fields: Fields) -> Form:
         name = SYNTAX_CALLS.get(path[-1])
     elif fields["funcformat"] == "COERCE_EXPLICIT_CALL" and len(path) == 1:
         name = CALLS.get(path[0])
+        if path == ("now",) and fields.keys() <= {"funcname", "funcformat", "location"}:
+            return ("clock", "timestamptz")
     if name is None:
         raise _unknown_function(".".join(path), fields)
     args = forms(fields.get("args", ()))
@@ -304,7 +307,10 @@ def _window(fields: Fields) -> Form:
 
 @reads("SQLValueFunction", "op", "typmod")
 def _value(fields: Fields) -> Form:
-    raise _unknown_function(fields["op"].removeprefix("SVFOP_").lower(), fields)
+    clock = CLOCKS.get(fields["op"])
+    if clock is None or fields.get("typmod") != -1:
+        raise _unknown_function(fields["op"].removeprefix("SVFOP_").lower(), fields)
+    return ("clock", clock)
 
 
 def _unknown_function(name: str, fields: Fields) -> NoMechanism | UnknownFunction:

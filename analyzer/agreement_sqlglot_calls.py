@@ -91,6 +91,18 @@ def _call(node: exp.Expression) -> Form:
     return _aggregate(node)
 
 
+_CLOCKS: dict[type[exp.Expression], str] = {
+    exp.CurrentDate: "date",
+    exp.CurrentTimestamp: "timestamptz",
+    exp.Localtimestamp: "timestamp",
+}
+
+
+@reads(*_CLOCKS, args=())
+def _clock(node: exp.Expression) -> Form:
+    return ("clock", _CLOCKS[type(node)])
+
+
 @reads(exp.StrToTime, exp.StrToDate, args=("this", "format"))
 def _read_time(node: exp.Expression) -> Form:
     name = "to_timestamp" if type(node) is exp.StrToTime else "to_date"

@@ -101,6 +101,13 @@ SYNTAX_CALLS: dict[str, str] = {
 }
 """Functions that PostgreSQL's grammar itself calls, for forms such as TRIM(x) and EXTRACT."""
 
+CLOCKS: dict[str, str] = {
+    "SVFOP_CURRENT_DATE": "date",
+    "SVFOP_CURRENT_TIMESTAMP": "timestamptz",
+    "SVFOP_LOCALTIMESTAMP": "timestamp",
+}
+"""Clocks of PostgreSQL's grammar, by their types; now() is the second."""
+
 FORMATS: dict[str, str] = {
     "YYYY-MM-DD HH24:MI:SS.US": "%Y-%m-%d %H:%M:%S.%f",
     "YYYY-MM-DD HH24:MI:SS": "%Y-%m-%d %H:%M:%S",

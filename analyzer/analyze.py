@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from datetime import datetime
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
@@ -17,6 +18,7 @@ from analyzer.asks import Ask, EpsilonAsk, RhoAsk
 from analyzer.bind import bind
 from analyzer.blocks import Measured, block_of, cells_of, draws_of, measured, values_of
 from analyzer.catalog import Catalog, Given
+from analyzer.clock import reads_clock, stopped
 from analyzer.digests import question_digest, release_digest
 from analyzer.expressions import Aggregate, Expr
 from analyzer.finish import finish_statement
@@ -29,6 +31,7 @@ from analyzer.plan import OutputColumn, PrivatePlan, QueryOptions
 from analyzer.refusals import BadArgument, PrivateKeys, WrongType
 from analyzer.relation import Query
 from analyzer.stages import Stage, aggregates_in, aggregates_of
+from analyzer.syntax import Tree
 from analyzer.types import Type
 from mechanisms.calibration import Calibration, CannotCalibrate, Cap, Terms, calibrate
 
@@ -41,6 +44,7 @@ def analyze(
     parameters: Sequence[Given] = (),
     options: QueryOptions | None = None,
     limits: TextLimits | None = None,
+    now: datetime | None = None,
 ) -> PrivatePlan:
     """The plan that answers ``sql`` over ``catalog``.
 
@@ -51,13 +55,19 @@ def analyze(
         parameters: values of ``$1 ..``; strings take the type of their surroundings.
         options: tighter or wider contribution bounds for this query.
         limits: ceilings on the text.
+        now: what the query's clock says, in UTC; without, it has none.
 
     Raises:
         Refusal: with code, hint and position. Nothing has been charged or sent anywhere.
     """
     ask, options = ask or catalog.default_ask, options or QueryOptions()
     _check(ask, catalog, options)
-    query = parse_as(sql, lambda tree: bind(tree, catalog, parameters), limits)
+
+    def bound(tree: Tree) -> tuple[Query, datetime | None]:
+        at = now if reads_clock(tree) else None
+        return bind(tree if at is None else stopped(tree, at), catalog, parameters), at
+
+    query, clock = parse_as(sql, bound, limits)
     aggregates = aggregates_in(query.stages)
     blocks = [
         measured(one, [a for a in aggregates if a.block == number], catalog, options)
@@ -67,7 +77,11 @@ def analyze(
     ranked = sorted(range(len(blocks)), key=lambda i: (blocks[i].exact.sql, repr(blocks[i].exact)))
     found = [(number, blocks[number]) for number in ranked]
     calibration = _calibrate([one for _, one in found], ask, catalog)
-    return _plan(query, found, calibration, catalog, options)
+    plan = _plan(query, found, calibration, catalog, options)
+    if clock is None:
+        return plan
+    told = f"The current time is taken to be {clock:%Y-%m-%d %H:%M:%S} in UTC."
+    return replace(plan, now=clock, notices=(*plan.notices, told))
 
 
 def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:

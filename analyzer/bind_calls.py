@@ -117,13 +117,21 @@ def _shift(bind: Bind, node: exp.Expression) -> Expr:
         subject, interval = interval, subject
     if not isinstance(interval, exp.Interval) or isinstance(subject, exp.Interval):
         raise Unsupported("Intervals are added to a date or timestamp, or taken from one.")
+    name = "time + interval" if isinstance(node, exp.Add) else "time - interval"
+    return build(name, [bind(subject), constant(interval_text(interval))])
+
+
+def interval_text(interval: exp.Interval) -> str:
+    """What an interval says, with its unit.
+
+    Raises:
+        Unsupported: it is no constant.
+    """
     only(interval, "this", "unit", "fraction_in_string")
     value, unit = interval.this, interval.args.get("unit")
     if not isinstance(value, exp.Literal) or (unit is not None and not isinstance(unit, exp.Var)):
         raise Unsupported("An interval is written INTERVAL '1 day'.")
-    text = f"{value.this} {unit.this if unit is not None else ''}"
-    name = "time + interval" if isinstance(node, exp.Add) else "time - interval"
-    return build(name, [bind(subject), constant(text)])
+    return f"{value.this} {unit.this if unit is not None else ''}"
 
 
 def _escape(bind: Bind, node: exp.Expression) -> Expr:

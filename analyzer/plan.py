@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from fractions import Fraction
 
@@ -136,7 +137,8 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class PrivatePlan:
-    """A pure function of the SQL, the parameters, the ask and the catalog."""
+    """A pure function of the SQL, the parameters, the ask, the catalog, and of the clock if the SQL
+    reads it."""
 
     dataset: str
     policy_version: str
@@ -160,6 +162,8 @@ class PrivatePlan:
     ``analyzer.digests``."""
     digest: str
     """Identifies the release: the same with noise and thresholds."""
+    now: datetime | None = None
+    """What the clock says in it; None where the SQL does not read it."""
 
     @property
     def draws(self) -> tuple[Draw, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from analyzer.analyze import analyze
@@ -19,10 +20,22 @@ class Plans:
 
     Each analyst has entries of their own: whether a plan is at hand takes a millisecond less, which
     would otherwise tell that somebody else asked the same.
+
+    Args:
+        limits: on the texts.
+        size: how many are remembered.
+        clock: what the time is, in UTC; a query sees whole seconds of it.
     """
 
-    def __init__(self, limits: TextLimits | None, *, size: int = 512) -> None:
+    def __init__(
+        self,
+        limits: TextLimits | None,
+        *,
+        size: int = 512,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._limits = limits
+        self._clock = clock
         self._size = size
         self._known: OrderedDict[Hashable, PrivatePlan] = OrderedDict()
 
@@ -42,8 +55,9 @@ class Plans:
         """
         # Python holds 1, True and Decimal(1) for equal, but writes them differently; so does SQL.
         key = (analyst, catalog.dataset, catalog.version, sql, repr(parameters), ask, options)
+        now = self._clock().replace(microsecond=0)
         known = self._known.get(key)
-        if known is not None:
+        if known is not None and known.now in (None, now):
             self._known.move_to_end(key)
             return known
         plan = await asyncio.to_thread(
@@ -54,6 +68,7 @@ class Plans:
             parameters=parameters,
             options=options,
             limits=self._limits,
+            now=now,
         )
         self._known[key] = plan
         while len(self._known) > self._size:

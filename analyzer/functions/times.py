@@ -257,8 +257,8 @@ _PIECE = re.compile(r"\s*([+-]?[0-9]{1,9})\s*([a-z]+?)s?(?![a-z])\s*")
 _MOST_YEARS = 1000
 
 
-def interval_constant(text: str) -> str:
-    """A constant such as ``1 year 2 months`` in the one spelling that epsql sends: ISO 8601.
+def interval_parts(text: str) -> tuple[int, int, int]:
+    """The months, days and seconds of a constant such as ``1 year 2 months``.
 
     Raises:
         BadArgument: it is not written so, or longer than 1000 years.
@@ -283,6 +283,13 @@ def interval_constant(text: str) -> str:
         or abs(seconds) > most_days * _SECONDS
     ):
         raise BadArgument(f"An interval is at most {_MOST_YEARS} years long.")
+    return months, days, seconds
+
+
+def interval_constant(text: str) -> str:
+    """Such a constant in the one spelling that epsql sends, ISO 8601; as :func:`interval_parts`
+    raises."""
+    months, days, seconds = interval_parts(text)
     return f"P{months}M{days}DT{seconds}S"
 
 
@@ -362,10 +369,10 @@ def _render_is_finite(_: Call, args: Sequence[str]) -> str:
 
 
 def refuse_now() -> Unsupported:
-    """What is said about the current time: an answer may depend on the data only."""
+    """What is said about clocks that do not stand still while a query runs."""
     return Unsupported(
-        "The current time is not available in a query.",
-        hint="Send the date as a parameter: WHERE born > $1.",
+        "This clock is not available in a query.",
+        hint="Use CURRENT_DATE, now() or LOCALTIMESTAMP, which have one value in a query.",
     )
 
 

@@ -383,6 +383,8 @@ SELECT a FROM t FETCH FIRST ROW ONLY
 SELECT a FROM cities AS semi JOIN patients ON TRUE
 SELECT semi.a FROM cities AS semi
 SELECT a FROM t WHERE a = $1 AND b = ''
+SELECT current_date - 1, now(), localtimestamp FROM t WHERE a < current_timestamp - interval '1 day'
+SELECT a FROM t WHERE a = ANY ('{1,2}'::int[]) AND b <> ALL (ARRAY[1, 2]) OR c = SOME ($1)
 """.strip().splitlines()
 
 REFUSED = """
@@ -392,8 +394,8 @@ SELECT a FROM t asof JOIN ¦u ON TRUE | 42601 | AS asof
 SELECT a FROM t FULL¦, u | 42601 | near ","
 SELECT ¦date_trunc(b, a) FROM t | 0A000 | constant
 SELECT ¦user FROM t | 42883 | user
-SELECT ¦current_date FROM t | 42883 | current_date
-SELECT ¦now() FROM t | 42883 | now
+SELECT ¦current_time FROM t | 42883 | current_time
+SELECT ¦current_timestamp(2) FROM t | 42883 | current_timestamp_n
 SELECT ¦"COUNT"(*) FROM t | 42883 | COUNT
 SELECT ¦"Sum"(a) FROM t | 42883 | Sum
 SELECT ¦pg_catalog.count(*) FROM t | 42883 | pg_catalog.count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -83,3 +84,24 @@ async def test_the_oldest_plan_is_forgotten(calls: list[str]) -> None:
     for number in (1, 2, 3, 3, 2, 1):
         await kept.plan(**(DEFAULT | {"parameters": (number,)}))
     assert len(calls) == 4
+
+
+async def test_a_plan_that_reads_the_clock_holds_for_a_second(calls: list[str]) -> None:
+    at = datetime(2026, 3, 31, 23, 59, 58, 500_000, tzinfo=UTC)
+    times = iter(
+        [at, at + timedelta(milliseconds=400), at + timedelta(seconds=1, milliseconds=600)]
+    )
+    kept = Plans(None, clock=lambda: next(times))
+    asked = {**DEFAULT, "sql": "SELECT CURRENT_DATE, count(*) FROM patients", "parameters": ()}
+    first = await kept.plan(**asked)
+    assert await kept.plan(**asked) is first
+    later = await kept.plan(**asked)
+    assert later.now == datetime(2026, 4, 1, tzinfo=UTC)
+    assert len(calls) == 2
+    assert first.finish.parameters != later.finish.parameters
+
+
+async def test_a_plan_that_reads_no_clock_holds(calls: list[str]) -> None:
+    kept = Plans(None, clock=lambda: datetime(2026, 3, len(calls) + 1, tzinfo=UTC))
+    assert await kept.plan(**DEFAULT) is await kept.plan(**DEFAULT)
+    assert len(calls) == 1

@@ -1,0 +1,130 @@
+"""The clock of a query: read once, in whole seconds and in UTC, and from then on a constant.
+
+Constants take the place of the clock, and of what follows from it alone, before the query is bound.
+So plans, digests and stored answers go by the value: the same query is another question when its
+``CURRENT_DATE`` is another day, and the same one until then.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from fractions import Fraction
+
+from sqlglot import exp
+
+from analyzer.bind_calls import interval_text
+from analyzer.dates import TIMES, UNITS, cut, days, later, moment
+from analyzer.functions.times import interval_parts
+from analyzer.refusals import BadArgument
+from analyzer.syntax import Tree, given
+
+CLOCKS = (exp.CurrentDate, exp.CurrentTimestamp, exp.Localtimestamp)
+_NAMES = {exp.CurrentDate: "current_date", exp.CurrentTimestamp: "now"}
+"""What PostgreSQL calls a column of them; now() and CURRENT_TIMESTAMP are one to sqlglot."""
+
+
+def reads_clock(tree: Tree) -> bool:
+    return tree.find(*CLOCKS) is not None
+
+
+def stopped(tree: Tree, now: datetime) -> Tree:
+    """The tree with constants in place of the clock, and of what follows from it.
+
+    Raises:
+        BadArgument: a time outside of the years 1 to 9999.
+    """
+    for select in tree.find_all(exp.Select):
+        for item in select.expressions:
+            if type(item) in CLOCKS:
+                item.replace(exp.alias_(item.copy(), _NAMES.get(type(item), "localtimestamp")))
+
+    def replaced(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Extract):
+            value = _value(node.expression, now)
+            if isinstance(value, datetime):  # fields are those in UTC, where it has a zone
+                node.set("expression", _constant(value.replace(tzinfo=None)))
+        value = _value(node, now)
+        return node if value is None else _constant(value)
+
+    result = tree.transform(replaced, copy=False)
+    assert isinstance(result, Tree)
+    return result
+
+
+def _constant(value: date) -> exp.Expression:
+    kind = "date"
+    if isinstance(value, datetime):
+        kind = "timestamp" if value.tzinfo is None else "timestamptz"
+    return exp.Cast(
+        this=exp.Literal.string(str(value)), to=exp.DataType.build(kind, dialect="postgres")
+    )
+
+
+def _value(node: exp.Expression, now: datetime) -> date | None:
+    """What a node is that follows from the clock alone; None for all others."""
+    inner = node.args.get("this")
+    match node:
+        case exp.CurrentDate() if not given(node):
+            return now.date()
+        case exp.CurrentTimestamp() if not given(node):
+            return now
+        case exp.Localtimestamp() if not given(node):
+            return now.replace(tzinfo=None)
+        case exp.Add() | exp.Sub():
+            return _moved(node, now)
+    value = _value(inner, now) if isinstance(inner, exp.Expression) else None
+    if value is None:
+        return None
+    match node:
+        case exp.Paren():
+            return value
+        case exp.Date():
+            return _cast(value, "DATE")
+        case exp.Cast() if not node.args["to"].expressions:
+            return _cast(value, getattr(node.args["to"].this, "name", ""))
+        case exp.TimestampTrunc() if not node.args.get("zone"):
+            unit = node.args["unit"].name.lower()
+            zone = value.tzinfo if isinstance(value, datetime) else None
+            return moment(cut(days(value), unit)).replace(tzinfo=zone) if unit in UNITS else None
+        case exp.AtTimeZone() if isinstance(value, datetime) and node.args["zone"].name == "UTC":
+            return value.replace(tzinfo=UTC if value.tzinfo is None else None)
+    return None
+
+
+def _cast(value: date, to: str) -> date | None:
+    if to == "DATE":
+        return date(value.year, value.month, value.day)
+    if to in ("TIMESTAMP", "TIMESTAMPTZ"):
+        return moment(days(value)).replace(tzinfo=UTC if to == "TIMESTAMPTZ" else None)
+    return None
+
+
+def _moved(node: exp.Expression, now: datetime) -> date | None:
+    """A clock's date or time, so many days or an interval later or earlier."""
+    left, right = node.this, node.expression
+    sign = -1 if isinstance(node, exp.Sub) else 1
+    if sign == 1 and isinstance(left, exp.Interval | exp.Literal):
+        left, right = right, left
+    value = _value(left, now)
+    if value is None:
+        return None
+    if isinstance(right, exp.Interval):
+        months, whole, seconds = interval_parts(interval_text(right))
+        at = later(days(value), sign * months)
+        zone = value.tzinfo if isinstance(value, datetime) else None
+        return _at(at, sign * (whole + Fraction(seconds, 86_400))).replace(tzinfo=zone)
+    if isinstance(value, datetime) or not (isinstance(right, exp.Literal) and right.is_int):
+        return None
+    return _cast(_at(days(value), Fraction(sign * int(right.this))), "DATE")
+
+
+def _at(value: Fraction | None, distance: Fraction) -> datetime:
+    found = None if value is None else value + distance
+    if found is None or TIMES.lower is None or TIMES.upper is None:
+        raise BadArgument(_FAR)
+    if not TIMES.lower <= found <= TIMES.upper:
+        raise BadArgument(_FAR)
+    return moment(found)
+
+
+_FAR = "This time is outside of the years 1 to 9999."
