@@ -12,7 +12,6 @@ from analyzer.expressions import Call, Constant, Expr, Interval
 from analyzer.functions.base import (
     Function,
     arity,
-    as_type,
     merged,
     numbers,
     operand,
@@ -202,10 +201,13 @@ def _rounding(name: str, args: Sequence[Expr]) -> Call:
     stored = a.facts.stored
     if digits != 0:
         stored = Type.NUMERIC
+    before = a.facts.physical
+    if a.facts.stored is Type.NUMERIC:
+        before = ranges.limited(before)
     facts = merged(
         [a],
         stored,
-        physical=ranges.monotone(a.facts.physical, to_grid),
+        physical=ranges.monotone(before, to_grid),
         declared=ranges.monotone(a.facts.declared, to_grid),
         tick=step,
         on_grid=True,
@@ -214,12 +216,12 @@ def _rounding(name: str, args: Sequence[Expr]) -> Call:
 
 
 def _render_rounding(call: Call, args: Sequence[str]) -> str:
+    """Numerics are limited first: one of all the digits that there are cannot be rounded up."""
     stored = call.facts.stored
     if stored.is_integer:
         return args[0]
-    if call.detail != "0":
-        return f"{call.function}({as_type(args[0], call.args[0], stored)}, {call.detail})"
-    return f"{call.function}({args[0]})"
+    text = operand(args[0], call.args[0], stored)
+    return f"{call.function}({text}{f', {call.detail}' if call.detail != '0' else ''})"
 
 
 FUNCTIONS = (

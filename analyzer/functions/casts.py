@@ -168,11 +168,13 @@ def _to_digits(expression: Expr, precision: int, scale: int) -> Call:
 def _render_to_digits(call: Call, args: Sequence[str]) -> str:
     """Moved into the range of the facts and not only of the type: NaN has to be in there too."""
     _, scale = call.detail.split(",")
-    rounded = f"round({as_type(args[0], call.args[0], Type.NUMERIC)}, {scale})"
     physical = call.facts.physical
     assert physical.lower is not None
     assert physical.upper is not None
-    return between(rounded, Type.NUMERIC, fixed(physical.lower), fixed(physical.upper))
+    # Moved before it is rounded: a number of all the digits that there are cannot be rounded up.
+    text = as_type(args[0], call.args[0], Type.NUMERIC)
+    text = between(text, Type.NUMERIC, fixed(physical.lower), fixed(physical.upper))
+    return f"round({text}, {scale})"
 
 
 def _to_integer(expression: Expr, to: Type, room: Interval) -> Call:
@@ -207,13 +209,14 @@ def _render(call: Call, args: Sequence[str]) -> str:
         before.stored.is_integer and before.physical.within(physical) and stored is before.stored
     ):
         return as_type(args[0], inner, stored)
-    # Rounded first, in its own type (numeric and float8 round halves differently); then what is
-    # out of range moves to the bound: NaN too, so the bound is that of the facts.
-    rounded = args[0] if before.stored.is_integer else f"round({args[0]})"
-    rounded = as_type(rounded, inner, Type.NUMERIC)
+    # A float8 is rounded first, in its own type, as it rounds halves to even. Then what is out of
+    # range moves to the bound: NaN too, so the bound is that of the facts. A numeric is rounded by
+    # the cast, as before it is moved it may have all the digits that there are.
+    text = f"round({args[0]})" if before.stored is Type.FLOAT8 else args[0]
+    text = as_type(text, inner, Type.NUMERIC)
     assert physical.lower is not None
     assert physical.upper is not None
-    moved = between(rounded, Type.NUMERIC, str(physical.lower), str(physical.upper))
+    moved = between(text, Type.NUMERIC, str(physical.lower), str(physical.upper))
     return f"CAST({moved} AS {stored.value})"
 
 

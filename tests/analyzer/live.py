@@ -53,6 +53,9 @@ EDGES: dict[Type, list[str]] = {
         "1" + "0" * 5000,
         "-" + "9" * 3000,
         "0." + "7" * 3000,
+        # As many digits as there are before the point: rounded up they are one too many.
+        "9" * 131_072 + "." + "9" * 20,
+        "-" + "9" * 131_072 + "." + "9" * 20,
         "-1000000000000001",
     ],
     Type.FLOAT8: [

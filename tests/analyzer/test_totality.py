@@ -194,6 +194,13 @@ FOUND = [
     "div(i1, 0.25)",
     "CAST(t AS integer) + CAST(t AS numeric)",
     "t || t || t || t",
+    # A number of all the digits that there are has no room to be rounded up.
+    "round(n)",
+    "ceil(n)",
+    "floor(n)",
+    "round(n, -1)",
+    "CAST(n AS numeric(30, 15))",
+    "CAST(n AS bigint)",
     # PostgreSQL rounds quotients, powers and long products: 1 / 3.0 * 3 is less than 1.
     "1 / (greatest(least(i1, 2), 1) / 3.0 * 3 - 0.99999999999999999999)",
     "ln(greatest(least(i1, 2), 1) / 3.0 * 3 - 0.99999999999999999999)",
