@@ -138,7 +138,7 @@ def _accounts(books: Books, request: Request) -> list[Account]:
         if account is not None:
             found.append(account)
         elif key.scope != "group":
-            raise NoAccount
+            raise NoAccount(key.unit)
     return found
 
 

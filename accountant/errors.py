@@ -45,10 +45,15 @@ class BudgetExceeded(LedgerError):
 
 
 class NoAccount(LedgerError):
-    """There is no such account, or its analyst is disabled."""
+    """There is no such account, or its analyst is disabled.
 
-    def __init__(self) -> None:
+    Attributes:
+        unit: the privacy unit that there is none for; None where it is not about a unit.
+    """
+
+    def __init__(self, unit: str | None = None) -> None:
         super().__init__("there is no account for this analyst and data set")
+        self.unit = unit
 
 
 class AccountShut(LedgerError):

@@ -49,3 +49,22 @@ async def admit_analyst(
             reason=reason,
         )
     return analyst
+
+
+async def missing_accounts(ledger: Administration, catalog: Catalog) -> list[tuple[str, str]]:
+    """Analysts with units of the policy that they have no account for, though one for another.
+
+    A unit that a policy gets later has the account over everyone from the next start on. Who asked
+    before has none for it: what they may learn of it is for the data owner to say.
+    """
+    names = {str(analyst.id): analyst.name for analyst in await ledger.list_analysts()}
+    known: dict[str, set[str]] = {}
+    for account in await ledger.accounts(catalog.dataset):
+        if account.key.scope == "analyst":
+            known.setdefault(names[account.key.holder], set()).add(account.key.unit)
+    return [
+        (name, unit.table)
+        for name, units in sorted(known.items())
+        for unit in catalog.units
+        if unit.table not in units
+    ]

@@ -14,13 +14,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from accountant.errors import CapBelowSpent, LedgerError
 from accountant.losses import delta_as_text, epsilon_as_text
 from analyzer.catalog import Catalog
+from migrations import is_current
 from migrations import migrate as bring_up_to_date
-from server.admission import admit_analyst, open_datasets
+from server.admission import admit_analyst, missing_accounts, open_datasets
 from server.app import CannotStart, load_catalogs
 from server.app import serve as serve_for_ever
-from server.office import Office, Refused, in_the_office, print_table
+from server.office import (
+    Office,
+    Refused,
+    in_the_office,
+    office_of_the_environment,
+    print_table,
+)
 from server.policy import PolicyError, load_policy
-from server.policy_check import Severity, check
+from server.policy_check import Finding, Severity, check
 from server.policy_draft import draft
 from server.policy_grants import grants_sql
 from server.policy_helpers import helpers_sql
@@ -75,13 +82,33 @@ def policy_check(options: Namespace) -> int:
     dsn = read_settings(DataSettings).data_url.get_secret_value()
     errors = 0
     for catalog in catalogs:
-        findings = check(catalog, dsn)
+        findings = check(catalog, dsn) + asyncio.run(_missing(catalog))
         errors += sum(finding.severity is Severity.ERROR for finding in findings)
         for finding in findings:
             print(f"{catalog.dataset}: {finding}")
         if not findings:
             print(f"{catalog.dataset}: everything fits.")
     return 1 if errors else 0
+
+
+async def _missing(catalog: Catalog) -> list[Finding]:
+    """Accounts that a unit of the policy lacks; none where there is no ledger to look at yet."""
+    try:
+        if not is_current(read_settings(LedgerSettings).ledger_url.get_secret_value()):
+            return []
+    except (SettingsError, SQLAlchemyError):
+        return []
+    async with office_of_the_environment() as office:
+        missing = await missing_accounts(office.ledger, catalog)
+    return [
+        Finding(
+            Severity.WARNING,
+            f"analyst {name}",
+            f"there is no budget for the unit {unit}, so questions about it are refused.",
+            f"epsql budget set {catalog.dataset} --analyst {name} --unit {unit} --epsilon ...",
+        )
+        for name, unit in missing
+    ]
 
 
 def policy_draft(_: Namespace) -> None:

@@ -300,6 +300,13 @@ def body_of(error: BaseException) -> ErrorBody:
     fixed = ErrorBody(rule.code, rule.sqlstate, rule.message, rule.detail, rule.hint)
     if isinstance(error, ledger.BudgetExceeded):
         return _budget_exceeded(error, fixed)
+    if isinstance(error, ledger.NoAccount) and error.unit is not None:
+        return replace(
+            fixed,
+            message=f"You have no budget for the privacy unit {error.unit} of this data set.",
+            hint="Ask the operator to give you one: epsql budget set ... --unit "
+            f"{error.unit}. Questions that are not about it are answered as before.",
+        )
     if rule.message:
         return fixed
     if isinstance(error, (refusals.Refusal, RequestRefused)):

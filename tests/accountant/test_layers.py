@@ -95,8 +95,9 @@ async def test_every_unit_is_debited_or_none(
 ):
     await ledger.open_dataset(DATASET, ["households", "patients"], EPSILON, 0)
     both = ("households", "patients")
-    with pytest.raises(NoAccount):
+    with pytest.raises(NoAccount) as refusal:
         await ledger.reserve(question(alice, TENTH, units=both))
+    assert refusal.value.unit == "households"
     await ledger.open_account(alice, DATASET, EPSILON // 2, 0)
     await ledger.reserve(question(alice, TENTH, units=both))
     await ledger.reserve(question(alice, TENTH))

@@ -114,3 +114,11 @@ def test_a_refusal_of_a_kind_that_came_later_is_still_a_refusal():
 )
 def test_an_exceeded_budget_says_what_would_help(left, asked, hint):
     assert body_of(ledger.BudgetExceeded("analyst", left, asked)).hint.startswith(hint)
+
+
+def test_who_has_no_budget_for_a_unit_hears_which():
+    body = body_of(ledger.NoAccount("households"))
+    assert (body.code, body.sqlstate) == ("no_account", "42501")
+    assert "households" in body.message
+    assert "--unit households" in body.hint
+    assert body_of(ledger.NoAccount()).message == "You have no budget for this data set."
