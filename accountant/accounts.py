@@ -92,10 +92,17 @@ class Account:
             window = replace(window, spent=window.spent + charge)
         return Account(self.key, self.cap, self.spent + charge, self.state, window)
 
-    def given_back(self, charge: Loss, reserved_at: datetime) -> Account:
-        """The account after a charge was taken back that was made at a time."""
+    def given_back(self, charge: Loss, reserved_at: datetime, *, paced: bool = True) -> Account:
+        """The account after a charge was taken back that was made at a time.
+
+        Args:
+            charge: what is taken back.
+            reserved_at: when it was made.
+            paced: whether the window is the one that it was charged to, if it is of that time.
+        """
         window = self.window
-        if window is not None and window_number(window.kind, reserved_at) == window.number:
+        in_time = window and window_number(window.kind, reserved_at) == window.number
+        if window is not None and in_time and paced:
             window = replace(window, spent=_less(window.spent, charge))
         return Account(self.key, self.cap, _less(self.spent, charge), self.state, window)
 

@@ -154,6 +154,8 @@ class Books:
     """By analyst and request id; none that was voided."""
     stored: dict[tuple[str, str, str], list[Stored]] = field(default_factory=dict)
     """By data set, plan digest and the analyst who asks; of the current epoch, oldest first."""
+    paced: dict[AccountKey, int] = field(default_factory=dict)
+    """The last entries that set windows, as far as they are after what is voided."""
     alive: frozenset[int] = frozenset()
     touched: dict[AccountKey, None] = field(default_factory=dict)
     """The accounts that were changed, in order."""

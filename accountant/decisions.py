@@ -66,7 +66,8 @@ def decide(books: Books, command: Command) -> Reservation | Replay | None:
             for key in charged_keys(track.reserved):
                 account = books.account(key)
                 assert account is not None
-                books.put(account.given_back(loss, at))
+                paced = books.paced.get(key, 0) < track.receipt.number
+                books.put(account.given_back(loss, at, paced=paced))
             _advance(books, track, "void", {})
             books.requests.pop(_request_key(track.reserved), None)
     return None

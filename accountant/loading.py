@@ -97,6 +97,11 @@ _PAYERS = text("""
           AND e.doc ->> 'kind' IN ('answer', 'fail')
     )
 """)
+_PACED = text("""
+    SELECT e.number, e.doc ->> 'dataset' AS dataset, e.doc ->> 'unit' AS unit,
+           e.doc ->> 'scope' AS scope, e.doc ->> 'holder' AS holder
+    FROM entries e WHERE e.number > :after AND e.doc ->> 'kind' = 'set window' ORDER BY e.number
+""")
 _PARTS = ("epsilon", "delta", "rho", "slack")
 _SENT = ("id", *_PARTS, "number", *(f"window_{part}" for part in _PARTS))
 # Texts with commas between the numbers: an array would be sent element by element.
@@ -119,6 +124,7 @@ async def load(connection: AsyncConnection, books: Books, commands: Sequence[Com
     await _load_tracks(connection, books, commands, requests)
     await _load_groups(connection, books.memory, requests)
     await _load_accounts(connection, books, commands, requests)
+    await _load_paced(connection, books, commands)
     await _load_stored(connection, books, requests)
 
 
@@ -177,9 +183,8 @@ async def _load_accounts(
     for request in requests:
         groups = memory.groups[request.analyst_id] or ()
         keys.update(keys_of(request.dataset, request.units, request.analyst_id, groups))
-    for command in commands:
-        if isinstance(command, Void) and (track := books.tracks.get(str(command.id))):
-            keys.update(charged_keys(track.reserved))
+    for track in _voided(books, commands):
+        keys.update(charged_keys(track.reserved))
     unknown = keys - memory.accounts.keys()
     if not unknown:
         return
@@ -189,6 +194,22 @@ async def _load_accounts(
         memory.accounts[account.key] = account
         memory.ids[account.key] = row.id
         memory.epochs[account.key.dataset] = row.epoch
+
+
+async def _load_paced(
+    connection: AsyncConnection, books: Books, commands: Sequence[Command]
+) -> None:
+    """A charge is given back to a window only if it was not set after the charge."""
+    if voided := _voided(books, commands):
+        first = min(track.receipt.number for track in voided)
+        for row in await connection.execute(_PACED, {"after": first}):
+            key = AccountKey(row.dataset, row.unit, row.scope, row.holder)
+            books.paced[key] = row.number
+
+
+def _voided(books: Books, commands: Sequence[Command]) -> list[Track]:
+    named = (books.tracks.get(str(c.id)) for c in commands if isinstance(c, Void))
+    return [track for track in named if track is not None]
 
 
 async def _load_stored(

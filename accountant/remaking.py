@@ -56,6 +56,8 @@ class MadeRelease:
     source: str | None
     charged: list[AccountKey]
     at: datetime
+    number: int
+    """Of the entry that reserved it."""
     has_cells: bool = False
 
 
@@ -72,6 +74,9 @@ class Remade:
     """By id: whether the analyst is disabled."""
     _replays: dict[str, list[str]] = field(default_factory=dict)
     """The releases that replay one."""
+
+    _paced: dict[AccountKey, int] = field(default_factory=dict)
+    """The entries that set the windows of accounts last."""
 
     def apply(self, record: dict[str, Any]) -> None:
         """Carries out what a record says.
@@ -122,6 +127,7 @@ class Remade:
             record.get("source"),
             [AccountKey(record["dataset"], *key) for key in record["charged"]],
             time_of(record["at"]),
+            record["number"],
         )
         self.releases[record["release"]] = release
         for key in release.charged:  # before the checks: what is wrong here is wrong only once
@@ -214,7 +220,8 @@ class Remade:
         if kind == "void":
             for key in release.charged:
                 account = self._account(key).at(time_of(record["at"]))
-                self._put(account.given_back(release.loss, release.at))
+                paced = self._paced.get(key, 0) < release.number
+                self._put(account.given_back(release.loss, release.at, paced=paced))
 
     def _account(self, key: AccountKey) -> Account:
         account = self.accounts.get(key)
@@ -260,6 +267,7 @@ class Remade:
             number = window_number(kind, time_of(record["at"]))
             window = Window(kind, _cap(record), number, ZERO)
         self._put(replace(account, window=window))
+        self._paced[account.key] = record["number"]
 
     def _advance_epoch(self, dataset: str, epoch: int) -> None:
         if epoch != self.epochs[dataset] + 1:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from accountant.accounts import Account
@@ -30,7 +31,7 @@ async def move(office: Office, options: Namespace) -> None:
         raise Refused(f"say what to {options.verb}: --epsilon, --delta or both")
     caps = _caps(options)
     holder = await _holder(office, options)
-    try:
+    with _in_words(options):
         if holder is not None and options.verb == "set":  # What is there is left as it is.
             opened = (caps["epsilon_cap"] or 0, caps["delta_cap"] or 0)
             await office.ledger.open_account(
@@ -39,25 +40,19 @@ async def move(office: Office, options: Namespace) -> None:
         accounts = await office.ledger.set_cap(
             holder, options.dataset, **caps, verb=options.verb, **_where(office, options)
         )
-    except NoAccount:
-        raise _no_account(options) from None
-    except ValueError as error:
-        raise Refused(str(error)) from None
     await _show(office, accounts)
 
 
 @in_the_office
 async def shut(office: Office, options: Namespace) -> None:
     """``freeze``, ``thaw`` and ``close``."""
-    try:
+    with _in_words(options):
         accounts = await office.ledger.set_state(
             await _holder(office, options),
             options.dataset,
             options.state,
             **_where(office, options),
         )
-    except NoAccount:
-        raise _no_account(options) from None
     await _show(office, accounts)
 
 
@@ -67,7 +62,7 @@ async def pace(office: Office, options: Namespace) -> None:
     if kind is not None and options.epsilon is None:
         raise Refused("say how much of epsilon may be spent in one window: --epsilon")
     caps: dict[str, Any] = {name: cap or 0 for name, cap in _caps(options).items()}
-    try:
+    with _in_words(options):
         accounts = await office.ledger.set_window(
             await _holder(office, options),
             options.dataset,
@@ -75,10 +70,6 @@ async def pace(office: Office, options: Namespace) -> None:
             **caps,
             **_where(office, options),
         )
-    except NoAccount:
-        raise _no_account(options) from None
-    except ValueError as error:
-        raise Refused(str(error)) from None
     await _show(office, accounts)
 
 
@@ -136,8 +127,15 @@ def _caps(options: Namespace) -> dict[str, Any]:
     }
 
 
-def _no_account(options: Namespace) -> Refused:
-    return Refused(f"the ledger has no such account on {options.dataset}")
+@contextmanager
+def _in_words(options: Namespace) -> Iterator[None]:
+    """What the ledger does not do with an account, said to the operator."""
+    try:
+        yield
+    except NoAccount:
+        raise Refused(f"the ledger has no such account on {options.dataset}") from None
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 async def _show(office: Office, accounts: Iterable[Account]) -> None:

@@ -53,7 +53,7 @@ from server.questions import (
 )
 from server.releases import Publisher, answer
 from server.replies import reply_json, request_digest
-from server.reuse import Offer, cells_of, noises_of, offer_of, with_noises
+from server.reuse import Offer, offer_of, put_together
 from server.ticks import Tick
 from server.turns import Turns
 
@@ -288,15 +288,15 @@ class Gateway:
                     del some
             station = Station.PUBLISH
             noisy = await asyncio.to_thread(publisher.release)
-            cells = await asyncio.to_thread(cells_of, offer, noisy)
+            made = await asyncio.to_thread(put_together, offer, noisy)
+            shown, cells = made.shown, made.cells
             station = Station.FINISH
-            shown = with_noises(plan, noises_of(cells))
             rows = await engine.finish(shown.finish, finish_input(shown, cells.rows))
             station = Station.ANSWER
             body = reply_json(held, shown, answer(shown, rows))
             await self._tick.wait(began)
             station = Station.SETTLE
-            await _to_the_end(ledger.settle(held.id, body, cells))
+            await _to_the_end(ledger.settle(held.id, body, cells if made.kept else None))
         except BaseException as error:
             if station not in _BEFORE_DATA:
                 await self._wait_to_fail(began, gone=not isinstance(error, Exception))

@@ -22,8 +22,13 @@ from mechanisms.calibration import Noise, NoiseKind, error_bar, event_of
 from mechanisms.topups import as_good, combined, missing, together
 from server.noisy_cells import cells_json, read_cells
 
+_KEYS_CHANGED = (
+    "The groups are not those of your earlier answer, so nothing could be put together: these are"
+    " the new numbers alone, with wider error bars. None is kept; ask with fresh for the whole."
+)
 
-class KeysChanged(Exception):
+
+class _KeysChanged(Exception):
     """The groups are not those of the earlier release: a public table lists other keys now."""
 
 
@@ -39,6 +44,17 @@ class Offer:
     """The earlier release whose cells go into the answer."""
     stored: bool = False
     """Whether they are the answer as they are: then nothing is drawn, and nothing charged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What the answer of a release is made from."""
+
+    shown: PrivatePlan
+    """With the noise that the cells have."""
+    cells: Cells
+    kept: bool
+    """Whether they are those that were reserved, so that they can be given again."""
 
 
 def with_noises(plan: PrivatePlan, noises: Sequence[Noise]) -> PrivatePlan:
@@ -102,7 +118,21 @@ def noises_of(cells: Cells) -> list[Noise]:
     return [Noise(NoiseKind(noise.kind), noise.scale) for noise in cells.noises]
 
 
-def cells_of(offer: Offer, drawn: str) -> Cells:
+def put_together(offer: Offer, drawn: str) -> Released:
+    """The cells that were drawn, put together with those of the base where there is one.
+
+    Where a public table lists other keys by now, they cannot be; then those that were drawn are the
+    answer: they were paid for, and tell what their own error bars say.
+    """
+    try:
+        cells = _cells_of(offer, drawn)
+    except _KeysChanged:
+        plan = replace(offer.plan, notices=(*offer.plan.notices, _KEYS_CHANGED))
+        return Released(plan, _cells(drawn, [draw.noise for draw in plan.draws]), kept=False)
+    return Released(with_noises(offer.plan, noises_of(cells)), cells, kept=True)
+
+
+def _cells_of(offer: Offer, drawn: str) -> Cells:
     """The cells of a release: those that were drawn, put together with those of its base.
 
     Args:
@@ -110,7 +140,7 @@ def cells_of(offer: Offer, drawn: str) -> Cells:
         drawn: the new cells, as they are stored.
 
     Raises:
-        KeysChanged: the new ones are of other groups than those of the base.
+        _KeysChanged: the new ones are of other groups than those of the base.
     """
     new = [draw.noise for draw in offer.plan.draws]
     if offer.base is None:
@@ -125,7 +155,7 @@ def cells_of(offer: Offer, drawn: str) -> Cells:
         first = own.stop
         known = {_key(keys): cells for keys, cells in earlier}
         if [_key(keys) for keys, _ in groups] != list(known):
-            raise KeysChanged
+            raise _KeysChanged
         found.append([(keys, _mixed(pairs, known[_key(keys)], cells)) for keys, cells in groups])
     return _cells(
         cells_json(found), [together(old, noise) for old, noise in zip(stored, new, strict=True)]

@@ -23,6 +23,7 @@ from accountant.errors import (
     WrongWay,
 )
 from accountant.events import GaussianEvent
+from accountant.journal_files import audit
 from accountant.ledger import Cells, EffectiveNoise, Ledger, Replay, Request, Reservation
 from accountant.losses import ZERO, Loss
 from tests.accountant.conftest import DATASET, EPSILON, question
@@ -418,3 +419,37 @@ async def test_a_look_shows_the_window_of_its_own_day(ledger: Ledger, alice: UUI
         assert isinstance(told, Reservation)
         assert told.balances.analyst.remaining.epsilon == left
         wait(ledger_uri, 1)
+
+
+async def test_a_top_up_needs_a_base_that_all_of_its_accounts_paid_for(
+    ledger: Ledger, alice: UUID, books: Callable[[], None]
+):
+    """The group would see what went into the base, and was charged for none of it."""
+    base = await answer(ledger, question(alice, TENTH))
+    await ledger.open_account("team", DATASET, EPSILON, 0)
+    await ledger.join_group("team", "alice")
+    with pytest.raises(WrongState):
+        await ledger.reserve(question(alice, TENTH, builds_on=base.id))
+    await ledger.leave_group("team", "alice")
+    await ledger.reserve(question(alice, TENTH, builds_on=base.id))
+    books()
+
+
+async def test_a_charge_from_before_a_window_is_not_given_back_to_it(
+    ledger: Ledger, alice: UUID, books: Callable[[], None]
+):
+    """It was not charged to it; given back, it would let the day have more than its cap."""
+    before = await held_of(ledger, question(alice, TENTH))
+    await ledger.set_window(alice, DATASET, "day", 2 * TENTH, 0)
+    inside = [await held_of(ledger, question(alice, TENTH)) for _ in range(2)]
+    await ledger.void(before.id)
+    own = (await ledger.balances(alice, DATASET)).analyst
+    assert own.window is not None
+    assert (own.window.spent.epsilon, own.spent.epsilon) == (2 * TENTH, 2 * TENTH)
+    await ledger.void(inside[0].id)
+    own = (await ledger.balances(alice, DATASET)).analyst
+    assert own.window is not None
+    assert own.window.spent.epsilon == TENTH
+    found = await audit(ledger._engine)
+    assert not [finding for finding in found.findings if finding.entry is None]
+    books()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -232,6 +234,28 @@ async def test_a_database_that_fails_in_the_middle_writes_nothing_and_goes_on_af
     assert await spent(ledger, alice) == HALF
     await ledger.dispatch(held.id)
     books()
+
+
+def may_mount() -> bool:
+    """Whether we may have a mount of our own, which nobody else sees."""
+    program = shutil.which("unshare")
+    trial = [program or "false", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(trial, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not may_mount(), reason="no mounts of our own here")
+def test_a_disk_that_is_really_full_is_an_outage_and_no_loss(tmp_path: Path):
+    """A file system of its own runs full under the ledger, and gets room again."""
+    done = subprocess.run(
+        ["unshare", "-m", sys.executable, "-m", "tests.accountant.full_disk", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "fine\n", done.stderr
+    assert "SQLSTATE 53100" in done.stderr
 
 
 async def test_the_constraints_hold_when_the_filter_does_not(

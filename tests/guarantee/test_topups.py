@@ -26,7 +26,7 @@ from mechanisms.calibration import Noise
 from server import reuse
 from server.noisy_cells import read_cells
 from server.releases import Publisher
-from server.reuse import Offer, cells_of, noises_of, offer_of
+from server.reuse import Offer, noises_of, offer_of, put_together
 from tests.guarantee import data
 from tests.guarantee.test_audit import epsilon_at_least
 from tests.guarantee.test_charges import charge_violations
@@ -44,7 +44,7 @@ def released(offer: Offer, count: int) -> Earlier:
     """What the ledger keeps of a release whose one cell is exactly ``count``."""
     publisher = Publisher(offer.plan)
     publisher.take(0, [(count,)])
-    cells = cells_of(offer, publisher.release())
+    cells = put_together(offer, publisher.release()).cells
     before = offer.base.loss if offer.base else Loss(0, 0, 0, 0)
     return Earlier(UUID(int=1), offer.plan.digest, cells, before + offer.plan.loss)
 
