@@ -72,6 +72,8 @@ class Piece:
     books: bool = False
     """It reads the schema ``epsql``, which then has to be up to date."""
     settings: tuple[Setting, ...] = ()
+    sets_by_call: bool = False
+    """It can change any setting that a session may change, whenever it is executed."""
     options: tuple[tuple[str, str | None], ...] = ()
     """Of EXPLAIN and COPY, lower-case names; None where an option has no value."""
     refusal: Refusal | None = None
@@ -104,7 +106,7 @@ def classify(text: str, names: Names, search_path: tuple[str, ...]) -> tuple[Pie
     except pgparse.PGQueryError as error:
         if "memory exhausted" in str(error) or "stack depth" in str(error):
             return (Piece(Kind.REFUSED, whole, refusal=too_deep()),)
-        return (Piece(Kind.SHADOW, whole),)
+        return (Piece(Kind.SHADOW, whole, sets_by_call=True),)
     except Refusal as refusal:
         return (Piece(Kind.REFUSED, whole, refusal=refusal),)
     pieces = []
@@ -186,8 +188,16 @@ class _Here:
         if found.writes:
             raise ReadOnly(f"epsql cannot execute {found.writes}: data is only read.", hint=_HINT)
         settings = changed_by_calls(found.calls)
+        calls = any(call.name == "set_config" for call in found.calls)
         if not found.guarded:
-            return Piece(Kind.SHADOW, self.span, verb, books=found.books, settings=settings)
+            return Piece(
+                Kind.SHADOW,
+                self.span,
+                verb,
+                books=found.books,
+                settings=settings,
+                sets_by_call=calls,
+            )
         return Piece(
             kind,
             self.span,
@@ -195,6 +205,7 @@ class _Here:
             inner=None if inner is None else inner(self.text, self.span),
             empty=has_no_rows(tree["SelectStmt"]),
             settings=settings,
+            sets_by_call=calls,
         )
 
 

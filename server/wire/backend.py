@@ -104,7 +104,7 @@ class Backend:
         self._pending: deque[Owed] = deque()
         self._settled = asyncio.Event()
         self._settled.set()
-        self._out = bytearray()
+        self._in, self._out = bytearray(), bytearray()
         self.codec = "utf-8"
         """Python's name of the client's encoding: all text of this session is in it."""
         self.begun = False
@@ -134,7 +134,9 @@ class Backend:
             self.executed = True
         self._pending.append(owed)
         self._settled.clear()
-        self._stream.write(message.frame)
+        self._in += message.frame
+        if len(self._in) > _BATCH:
+            self.pass_on()
 
     def relay(self, message: Message, done: Callable[[Message], None] | None = None) -> None:
         """Sends a message of the extended protocol for the client."""
@@ -145,7 +147,13 @@ class Backend:
 
     def flush(self) -> None:
         if not self.skipping:
-            self._stream.write(FLUSH.frame)
+            self._in += FLUSH.frame
+
+    def pass_on(self) -> None:
+        """What was sent until now goes on its way at once: each write would wake the shadow."""
+        if self._in:
+            self._stream.write(self._in)
+            self._in = bytearray()
 
     async def drain(self) -> None:
         await self._stream.drain()
@@ -154,6 +162,7 @@ class Backend:
         """Waits until the shadow owes nothing."""
         if self._pending:
             self.flush()
+            self.pass_on()
             await self._settled.wait()
 
     async def ask(self, *sent: Message) -> list[list[Message]]:

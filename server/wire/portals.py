@@ -14,7 +14,7 @@ from server.questions import FailedAfterDebit
 from server.wire import messages
 from server.wire.asker import NO_ROWS
 from server.wire.backend import ShadowRefused
-from server.wire.binding import Binder, Portal, formatted
+from server.wire.binding import Binder, Portal, Surroundings, formatted
 from server.wire.messages import BIND_COMPLETE, NO_DATA, Message
 from server.wire.own import Act, Own
 from server.wire.steps import Steps
@@ -27,6 +27,10 @@ _LONGEST = 40_000_000
 of the memory that its session has."""
 _RENAMING = (b"DEALLOCATE", b"DISCARD", b"PREPARE")
 """Commands after which a name may stand for another statement, as their tags begin."""
+
+
+_SETTLED = (b"SELECT", b"FETCH", b"MOVE", b"SHOW", b"COPY", b"DECLARE", b"CLOSE", b"EXPLAIN")
+"""Commands that change no setting, unless they call a function that does."""
 
 
 class Portals:
@@ -47,6 +51,11 @@ class Portals:
         self._books: set[bytes] = set()
         """Statements that have read the schema ``epsql``; it is brought up to date for each."""
         self._renamed = False
+        self._around: Surroundings | None = None
+        """As they were read last, while nothing can have changed them."""
+        self._changing = False
+        """Whether a transaction is under way whose end can change settings."""
+        self._watched = False
 
     def keep(self, statement: bytes, ours: Own) -> None:
         """The shadow has prepared a statement that is ours."""
@@ -69,11 +78,18 @@ class Portals:
         """The shadow completed a command."""
         if tag.startswith(_RENAMING):
             self._renamed = True
+        if not tag.startswith(_SETTLED):
+            self._around, self._changing = None, True
+
+    def watch_settings(self) -> None:
+        """From now on any statement may change a setting: they are read for each question."""
+        self._around, self._watched = None, True
 
     def ready(self, message: Message) -> None:
         """The shadow is ready for the next query: without a transaction, no portal is left."""
         if message.body == b"I":
             self._portals.clear()
+            self._changing = False
 
     async def bind(self, message: Message) -> None:
         bind = messages.read_bind(message.body)
@@ -152,7 +168,7 @@ class Portals:
         one, fields = portal.own, portal.described.fields
         if one.needs_transaction and self._backend.status == b"I" and not self._backend.executed:
             raise NoTransaction("DECLARE CURSOR can only be used in transaction blocks")
-        around = await self._binder.surroundings()
+        around = await self._surroundings()
         if one.act in {Act.CURSOR, Act.COPY}:
             fields = (await self._binder.inner(one, portal.described.types)).fields
         try:
@@ -173,6 +189,14 @@ class Portals:
         except ShadowRefused as error:
             # Its words are about the answer; and what was paid for is in the ledger.
             raise _FAILURES.get(error.fields.get(b"C", b""), FailedAfterDebit) from None
+
+    async def _surroundings(self) -> Surroundings:
+        if self._around is not None:
+            return self._around
+        around = await self._binder.surroundings()
+        if not self._changing and not self._watched:
+            self._around = around
+        return around
 
     def _has_own(self) -> bool:
         return bool(self._statements or self._portals)

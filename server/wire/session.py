@@ -78,6 +78,10 @@ class Session:
         """
         await self._look_at_search_path()  # Now, so as not to do it amid what the client begins.
         while True:
+            if self._client.has_message():
+                await asyncio.sleep(0)  # What one client sends at once keeps no other waiting.
+            else:
+                self._backend.pass_on()
             message = await self._client.message(self._most)
             if message.kind == b"X":
                 return
@@ -88,7 +92,6 @@ class Session:
             await self._handlers[message.kind](message)
             await self._backend.drain()
             await self._client.drain()
-            await asyncio.sleep(0)  # What one client sent at once does not keep the others waiting.
 
     def on_setting(self, name: str) -> None:
         """The shadow reports a setting anew."""
@@ -163,7 +166,10 @@ class Session:
         """What a text holds."""
         text = sql.decode(self._backend.codec, "surrogateescape")
         await self._look_at_search_path()
-        return text, without_tokens(text, await self._texts.read(text))
+        pieces = without_tokens(text, await self._texts.read(text))
+        if any(piece.sets_by_call for piece in pieces):
+            self.portals.watch_settings()
+        return text, pieces
 
     async def _look_at_search_path(self) -> None:
         changed = self._search_path_changed or not self._hears_of_search_path
