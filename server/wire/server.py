@@ -52,7 +52,7 @@ class Limits:
     """What clients may use.
 
     Attributes:
-        connections: at once, of all analysts, those that have not logged in yet among them.
+        connections: at once, of all analysts; as many more may be about to log in.
         per_analyst: at once, of one analyst.
         login_seconds: from the first byte to the end of the login.
         message_bytes: of one message after the login.
@@ -87,6 +87,8 @@ class WireServer:
         self._sessions = Sessions(self._limits.per_analyst)
         self._standing = Standing(parts.shadow, parts.ledger)
         self._connections: set[asyncio.Task[None]] = set()
+        self._greeted: dict[asyncio.Task[None], None] = {}
+        """Connections that have not logged in, the oldest first."""
 
     async def serve(self, door: socket.socket) -> None:
         """Takes connections until it is cancelled; ends those that are open then."""
@@ -99,18 +101,24 @@ class WireServer:
                 except OSError:  # Out of files, or the client was gone at once.
                     await asyncio.sleep(_BREATH)
                     continue
-                # Beyond the limit there is room to be refused, and for cancels; not without end.
-                if len(self._connections) >= 2 * self._limits.connections:
-                    accepted.close()
-                    continue
+                # Who means it logs in within a moment: so nobody keeps the others out by waiting.
+                if len(self._greeted) >= self._limits.connections:
+                    oldest = next(iter(self._greeted))
+                    del self._greeted[oldest]
+                    oldest.cancel()
                 task = asyncio.create_task(self._connection(accepted))
                 self._connections.add(task)
-                task.add_done_callback(self._connections.discard)
+                self._greeted[task] = None
+                task.add_done_callback(self._ended)
         finally:
             open_ = list(self._connections)
             for task in open_:
                 task.cancel()
             await asyncio.gather(*open_, return_exceptions=True)
+
+    def _ended(self, connection: asyncio.Task[None]) -> None:
+        self._connections.discard(connection)
+        self._greeted.pop(connection, None)
 
     async def _connection(self, accepted: socket.socket) -> None:
         stream = Stream()
@@ -155,7 +163,7 @@ class WireServer:
         if isinstance(first, CancelRequest):
             await self._sessions.cancel(first.pid, first.secret)
             return
-        if len(self._connections) > self._limits.connections:
+        if len(self._sessions) >= self._limits.connections:
             raise LoginRefused("53300", "sorry, too many clients already")
         _must_be_private(stream)
         parts = self._parts
@@ -239,6 +247,7 @@ class WireServer:
         secret = secrets.token_bytes(_LONG_SECRET if first.minor >= 2 else _SHORT_SECRET)
         entry = Entry(principal.analyst_id, opened.key.pid, secret, cancel, task)
         with self._sessions.entered(entry):
+            self._greeted.pop(task, None)
             stream.write(_welcome(opened, secret))
             deadline.reschedule(None)
             try:

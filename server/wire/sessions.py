@@ -42,6 +42,9 @@ class Sessions:
         self._per_analyst = per_analyst
         self._open: dict[int, Entry] = {}
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     @contextmanager
     def entered(self, entry: Entry) -> Iterator[None]:
         """The session is open inside of the block.

@@ -117,6 +117,18 @@ def test_the_database_is_a_data_set(door, name):
     assert "clinic" not in str(refused.value)  # nobody learns what is served
 
 
+def test_who_only_waits_keeps_nobody_out(door, name):
+    """Connections that do not log in take no place of those that do."""
+    waiting = [Raw.dial(door.port) for _ in range(130)]
+    with door.connect(name) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert len(door.server._greeted) <= 100  # the oldest had to go
+        assert [message.kind for message in waiting[0].rest()] in ([], [b"E"])
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    for raw in waiting:
+        raw.socket.close()
+
+
 def test_one_analyst_has_so_many_connections(door, name):
     other = door.analyst()
     open_ = [door.connect(name) for _ in range(5)]
