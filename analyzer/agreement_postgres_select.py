@@ -124,11 +124,12 @@ def _from(items: Iterable[Fields]) -> Form | None:
     return result
 
 
-@reads("RangeVar", "schemaname", "relname", "inh", "relpersistence", "alias")
+@reads("RangeVar", "catalogname", "schemaname", "relname", "inh", "relpersistence", "alias")
 def _table(fields: Fields) -> Form:
     if not fields.get("inh"):
         raise Unsupported("FROM ONLY is not supported.", position=place(fields))
-    return ("table", fields.get("schemaname"), fields["relname"], *_alias(fields))
+    around = [fields.get(part) for part in ("catalogname", "schemaname")]
+    return ("table", *around, fields["relname"], *_alias(fields))
 
 
 @reads("RangeSubselect", "subquery", "alias", "lateral")

@@ -243,13 +243,13 @@ def _join(node: exp.Join) -> Form:
 def _item(node: exp.Expression) -> Form:
     """A table, a subquery, or joins in parentheses."""
     if type(node) is exp.Table:
-        only(node, "this", "db", "alias", "joins")
+        only(node, "this", "db", "catalog", "alias", "joins")
         if type(node.this) is not exp.Identifier:
             raise UnknownFunction(
                 "Functions in FROM are not supported.", position=position_of(node)
             )
-        db = node.args.get("db")
-        table = ("table", db and name_of(db), name_of(node.this), *_alias(node))
+        around = [part and name_of(part) for part in map(node.args.get, ("catalog", "db"))]
+        table = ("table", *around, name_of(node.this), *_alias(node))
         return _joined(table, node.args.get("joins"))
     if type(node) is exp.Subquery:
         only(node, "this", "alias", "joins")

@@ -11,10 +11,10 @@ from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_subqueries import refuse_clauses, subquery
 from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.functions import build
-from analyzer.functions.base import constant, merged
+from analyzer.functions.base import merged
 from analyzer.functions.comparison import comparable
 from analyzer.refusals import SyntaxRefused, UnboundedInfluence, Unsupported
-from analyzer.relation import Relation, conjuncts
+from analyzer.relation import Derived, Grouped, Relation, conjuncts
 from analyzer.scope import Scope
 from analyzer.syntax import only, position_of, spoken
 from analyzer.types import Type
@@ -104,11 +104,46 @@ class ConditionBinder:
                 hint="Write key IN (SELECT key FROM ...), where both are the privacy unit's key.",
                 position=position,
             )
-        found = _exists(relation, build("=", [column, value]), protected=True)
-        if not value.nullable:
-            return found
-        nothing = constant(None, Type.BOOL)
-        return build("case", [build("is null", [value]), nothing, found])
+        unsure = value.nullable or (
+            self._may_be_missing(column) and not _is_required(column, relation)
+        )
+        if unsure and not _is_demanded(node):
+            raise UnboundedInfluence(
+                "A key can be NULL here, and then IN is neither true nor false.",
+                detail="One NULL in the list decides about the rows of everybody.",
+                hint="Write NOT EXISTS (SELECT 1 FROM ... WHERE ...) in place of NOT IN, or add key"
+                " IS NOT NULL to the subquery's WHERE.",
+                position=position,
+            )
+        return _exists(relation, build("=", [column, value]), protected=True)
+
+    def _may_be_missing(self, column: Ref) -> bool:
+        """Whether the table has rows without an owner. They do not count, but they are in lists."""
+        if column.origin is None:
+            return True
+        table, name = column.origin
+        return self.relations.catalog.tables[table].columns[name].nullable
+
+
+def _is_required(column: Ref, relation: Relation) -> bool:
+    """Whether a subquery's WHERE leaves no rows out of which a column's NULL could come."""
+    if not isinstance(relation, Derived):
+        return False
+    inner, source = relation.columns[int(column.name[1:])], relation.source
+    if build("is not null", [inner]) in conjuncts(relation.where):
+        return True
+    if not (isinstance(source, Grouped) and isinstance(inner, Ref) and inner.name.startswith("k")):
+        return False
+    return _is_required(source.keys[int(inner.name[1:])], source.source)
+
+
+def _is_demanded(node: exp.Expression) -> bool:
+    """Whether a condition counts only where it is true, so that NULL does what false does."""
+    while isinstance(node.parent, exp.Paren | exp.And | exp.Or):
+        node = node.parent
+    return isinstance(node.parent, exp.Where | exp.Join) or (
+        isinstance(node.parent, exp.If) and node.arg_key == "this"
+    )
 
 
 def _exists(relation: Relation, where: Expr | None, *, protected: bool) -> Exists:

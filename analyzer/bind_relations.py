@@ -158,7 +158,13 @@ class RelationBinder:
     def _table(self, node: exp.Table, ctes: Ctes) -> tuple[Relation, Entry]:
         if not isinstance(node.this, exp.Identifier):
             raise UnknownFunction("Functions in FROM are not supported.")
-        only(node, "this", "db", "alias")
+        only(node, "this", "db", "catalog", "alias")
+        database = node.args.get("catalog")
+        if database is not None and name_of(database) != self.catalog.dataset:
+            raise Unsupported(
+                "Another database cannot be asked here.",
+                hint=f'The name of this one is "{self.catalog.dataset}".',
+            )
         name, alias = name_of(node.this), node.args.get("alias")
         schema = name_of(node.args["db"]) if node.args.get("db") else None
         relation: Relation

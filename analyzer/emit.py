@@ -14,7 +14,7 @@ from analyzer.emit_bounds import (
     integer,
     select,
 )
-from analyzer.emit_keys import canonical, choices, held
+from analyzer.emit_keys import canonical, choices, fits, held, is_long
 from analyzer.emit_listed import listed_rows
 from analyzer.emit_members import counted_members
 from analyzer.expressions import Expr
@@ -168,6 +168,9 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
     if keys.public and keys.expressions:
         public = [held(printer, key, f"h.k{i}") for i, key in enumerate(keys.expressions)]
         text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(public)}"
+    elif any(map(is_long, keys.expressions)):
+        short = [fits(f"h.k{i}") for i, key in enumerate(keys.expressions) if is_long(key)]
+        text = f"SELECT * FROM ({text}) AS h WHERE {' AND '.join(short)}"
     names = [f"k{i}" for i in range(len(keys.expressions))]
     if aggregation.unit is not None and aggregation.around is not None:
         columns = ["owner", *names, *(f"v{i}" for i in range(len(arguments)))]

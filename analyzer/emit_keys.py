@@ -38,6 +38,24 @@ def held(printer: Printer, key: Expr, name: str) -> str:
     return f"({test} OR ({name} IS NULL))" if key.nullable else test
 
 
+MAX_KEY_BYTES = 10_000
+"""The longest text that is shown as a key which is not declared: as long as a column can hold would
+be a gigabyte, fetched for every group before its threshold is asked."""
+_MOST_BYTES = 4
+"""Of one character, in any encoding of the server."""
+
+
+def is_long(key: Expr) -> bool:
+    """Whether values of a key may be longer than is shown."""
+    length = key.facts.physical.upper
+    return key.type is Type.TEXT and (length is None or length * _MOST_BYTES > MAX_KEY_BYTES)
+
+
+def fits(name: str) -> str:
+    """A condition that drops the rows whose key, the column ``name``, is longer than is shown."""
+    return f"((octet_length({name}) <= {MAX_KEY_BYTES}) OR ({name} IS NULL))"
+
+
 def choices(printer: Printer, key: Expr) -> str:
     """A query for the public values of a key in canonical form, with NULL where it can be NULL."""
     listed = _list(printer, key, key.facts.domain)

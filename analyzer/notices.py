@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from analyzer.blocks import Measured
 from analyzer.describe import describe
+from analyzer.emit_keys import MAX_KEY_BYTES, is_long
 from analyzer.emit_members import members
 from analyzer.growth import MAX_MULTIPLIED
 from analyzer.measures import Axis, Histogram, People, Shares, axes, decimal
@@ -51,6 +52,8 @@ def _of_block(block: Measured, threshold: int | None) -> Iterator[str]:
             "The group keys are not public: a group is shown when its noisy number of people"
             f" reaches {threshold}."
         )
+        if any(map(is_long, keys.expressions)):
+            yield f"Rows with a group key of more than {MAX_KEY_BYTES:,} bytes are left out."
     elif any(not key.facts.total_domain for key in keys.expressions):
         yield "Groups are the declared values; rows with other values are left out."
 

@@ -167,7 +167,9 @@ def _render_call(aggregate: OwnAggregate, argument: str) -> str:
             return f"{name}({as_type(argument, subject, Type.INT8)})"
         return f"{name}({operand(argument, subject, Type.NUMERIC)})"
     if subject.type is Type.TEXT and name != "count":
-        argument = f'({argument} COLLATE "C")'
+        # The database's own order is total: of equal texts there is one spelling. A column's own
+        # collation need not be.
+        argument = f'({argument} COLLATE "default")'
     return f"{name}({'DISTINCT ' * aggregate.distinct}{argument})"
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
-from uuid import UUID
 
 from analyzer import ranges
 from analyzer.catalog import Scalar
 from analyzer.dates import days
 from analyzer.domains import with_domain
 from analyzer.expressions import Call, Constant, Expr, Facts, Interval
+from analyzer.functions.literals import read_value
 from analyzer.ranges import INT4, INT8, LIMIT, needs_limit
 from analyzer.refusals import BadArgument, TooComplex, WrongType
 from analyzer.types import Type
@@ -32,11 +31,6 @@ class Function:
 
 _RANK = {Type.INT4: 0, Type.INT8: 1, Type.NUMERIC: 2, Type.FLOAT8: 3}
 _MOST = Decimal(10) ** 30
-_ZONED_DATE = re.compile(r"(\d{4}-\d\d-\d\d) [+-]\d\d(?::?\d\d)?")
-"""As pgjdbc writes a date into a text; to PostgreSQL a date has no zone, and this says nothing."""
-_NUMBER = re.compile(
-    r"\s*[+-]?([0-9]{1,100}\.?[0-9]{0,100}|\.[0-9]{1,100})([eE][+-]?[0-9]{1,3})?\s*"
-)
 MAX_SIZE = 5_000
 """More operations than any expression of one text has; only chains of subqueries come further."""
 
@@ -106,42 +100,6 @@ def coerce(expression: Expr, to: Type) -> Expr:
     if expression.value is None:
         return constant(None, to)
     return constant(read_value(str(expression.value), to), to)
-
-
-def read_value(text: str, to: Type) -> Scalar:
-    """The value that a constant's text denotes.
-
-    Raises:
-        BadArgument: it denotes none. The text is the analyst's own, so it may be repeated.
-    """
-    if to.is_number and not _NUMBER.fullmatch(text):
-        return _no(text, to)
-    try:
-        match to:
-            case Type.TEXT:
-                return text
-            case Type.UUID:
-                return str(UUID(text))
-            case Type.BOOL:
-                return {"true": True, "t": True, "false": False, "f": False}[text.strip().lower()]
-            case Type.INT4 | Type.INT8:
-                return int(Decimal(text)) if Decimal(text) == int(Decimal(text)) else _no(text, to)
-            case Type.NUMERIC | Type.FLOAT8:
-                return Decimal(text)
-            case Type.DATE:
-                zoned = _ZONED_DATE.fullmatch(text)
-                return date.fromisoformat(zoned[1] if zoned else text)
-            case _:
-                return datetime.fromisoformat(text)
-    except (ValueError, KeyError, InvalidOperation, OverflowError):
-        return _no(text, to)
-
-
-def _no(text: str, to: Type) -> Scalar:
-    raise BadArgument(
-        f"'{text[:40]}' is not a value of type {to.value}.",
-        hint="Dates are written '2020-12-31', booleans true or false, numbers plainly.",
-    )
 
 
 def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
