@@ -90,16 +90,17 @@ def _owner(item: Relation) -> Expr | None:
     return owner and Ref(item.alias, "owner", owner.type, True, owner.facts)
 
 
-def sequence(relation: Relation) -> Iterator[str]:
-    """The aliases of a relation and of all inside it, in the one order."""
+def inside(relation: Relation) -> Iterator[Scan | Derived | Grouped | Union]:
+    """A relation and all inside it that have aliases, the innermost first, in the one order. Not
+    the arms of a union, which have none in a text."""
     if isinstance(relation, Join):
         items = [relation.left, relation.right] if relation.outer else parts(relation)[0]
         for item in items:
-            yield from sequence(item)
+            yield from inside(item)
         return
     if isinstance(relation, Derived | Grouped):
-        yield from sequence(relation.source)
+        yield from inside(relation.source)
     elif isinstance(relation, Union):
         for arm in relation.arms:
-            yield from sequence(arm)
-    yield relation.alias
+            yield from inside(arm.source)
+    yield relation

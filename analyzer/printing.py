@@ -18,7 +18,7 @@ from analyzer.canonical import (
     plain_form,
     value_mark,
 )
-from analyzer.canonical_joins import in_steps, owner_in, parts, sequence
+from analyzer.canonical_joins import in_steps, inside, owner_in, parts
 from analyzer.catalog import Table
 from analyzer.expressions import Aggregate, Call, Constant, Exists, Expr, Ref, Within
 from analyzer.functions import render
@@ -27,7 +27,7 @@ from analyzer.functions.comparison import same_storage
 from analyzer.own_aggregates import group_form, plain
 from analyzer.own_aggregates import render as render_own
 from analyzer.plan import Parameter, Statement
-from analyzer.relation import Derived, Grouped, Join, Relation, Scan, Union
+from analyzer.relation import Derived, Grouped, Join, OwnAggregate, Relation, Scan, Union
 from analyzer.types import Type
 from analyzer.units import rows_per_unit
 
@@ -53,16 +53,39 @@ class Printer:
         self.marks: dict[str, Parameter] = {}
         """The parameters that were printed so far, by their marks."""
         self._ranks: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._names: dict[tuple[str, str], str] = {}
+        """What columns of subqueries are called, which are in the order of their texts."""
 
     def statement(self, text: str) -> Statement:
         """A whole text, with its parameters numbered."""
         return numbered(text, self.marks, self._first)
 
     def over(self, relation: Relation) -> Printer:
-        """This printer, its marks of aliases being those of the relation's one order."""
-        for alias in sequence(relation):
-            self._alias(alias)
+        """This printer, its marks of aliases and names of columns being those of the relation's
+        one order."""
+        for one in inside(relation):
+            if one.alias in self._known:
+                continue
+            self._known.add(one.alias)
+            self._alias(one.alias)
+            if isinstance(one, Derived):
+                self._name(one.alias, "c", [self.expression(e) for e in one.columns])
+            elif isinstance(one, Grouped):
+                self._name(one.alias, "k", [self.expression(e) for e in one.keys])
+                self._name(one.alias, "a", [self._own(a) for a in one.aggregates])
         return self
+
+    def _name(self, alias: str, letter: str, texts: Sequence[str]) -> None:
+        ranked = sorted(range(len(texts)), key=lambda i: order(texts[i]))
+        for number, i in enumerate(ranked):
+            self._names[alias, f"{letter}{i}"] = f"{letter}{number}"
+
+    def _named(self, alias: str, letter: str, texts: Sequence[str]) -> list[str]:
+        """Texts under their names, in the order of these."""
+        names = (f"{letter}{i}" for i in range(len(texts)))
+        named = {self._names.get((alias, n), n): text for n, text in zip(names, texts, strict=True)}
+        return [f"{named[name]} AS {name}" for name in (f"{letter}{i}" for i in range(len(texts)))]
 
     def _alias(self, alias: str) -> str:
         return alias_mark(alias, self._ranks)
@@ -75,7 +98,8 @@ class Printer:
     def expression(self, expression: Expr) -> str:
         """The expression in its ``facts.stored`` type."""
         if isinstance(expression, Ref):
-            return f"{self._alias(expression.alias)}.{quoted(expression.name)}"
+            name = self._names.get((expression.alias, expression.name), expression.name)
+            return f"{self._alias(expression.alias)}.{quoted(name)}"
         if isinstance(expression, Constant):
             return self.parameter(expression.value, expression.facts.stored.value)
         if isinstance(expression, Exists):
@@ -154,7 +178,7 @@ class Printer:
                 f'({text} COLLATE "default")' if to is Type.TEXT else as_type(text, e, to)
                 for text, e, to in typed
             ]
-        columns = [f"{text} AS c{i}" for i, text in enumerate(columns)]
+        columns = self._named(derived.alias, "c", columns)
         if derived.owner is not None:
             owner = self.expression(owner_in(derived.source, derived.owner))
             if stored is not None and derived.owner.type is Type.TEXT:
@@ -170,19 +194,21 @@ class Printer:
             owner = f"{self._alias(grouped.source.alias)}.owner"
             columns.append(f"{owner} AS owner")
             by.append(owner)
-        for i, key in enumerate(grouped.keys):
-            form = group_form(self.expression(key), key.facts.stored)
-            by.append(form)
-            columns.append(f"{plain(form, key.facts.stored)} AS k{i}")
-        for i, aggregate in enumerate(grouped.aggregates):
-            argument, condition = (
-                "" if ref is None else self.expression(ref)
-                for ref in (aggregate.argument, aggregate.condition)
-            )
-            columns.append(f"{render_own(aggregate, argument, condition)} AS a{i}")
+        forms = [group_form(self.expression(key), key.facts.stored) for key in grouped.keys]
+        keys = [plain(f, key.facts.stored) for f, key in zip(forms, grouped.keys, strict=True)]
+        by += sorted(forms, key=order)
+        columns += self._named(grouped.alias, "k", keys)
+        columns += self._named(grouped.alias, "a", [self._own(a) for a in grouped.aggregates])
         source = self.relation(grouped.source)
         # Of public rows there may be no keys; the group of all rows is there also without rows.
         return f"SELECT {', '.join(columns)} FROM {source} GROUP BY {', '.join(by) or '()'}"
+
+    def _own(self, aggregate: OwnAggregate) -> str:
+        argument, condition = (
+            "" if ref is None else self.expression(ref)
+            for ref in (aggregate.argument, aggregate.condition)
+        )
+        return render_own(aggregate, argument, condition)
 
     def _scan(self, scan: Scan) -> str:
         """A table; where the owner is further down the path, joined along it."""

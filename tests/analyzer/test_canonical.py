@@ -179,6 +179,14 @@ QUERIES: tuple[tuple[str, ...], ...] = (
         "SELECT count(*) FROM patients p WHERE EXISTS (SELECT 1 FROM items i JOIN visits v ON v.id = i.visit_id WHERE v.patient_id = p.id)",
     ),
     (
+        "SELECT avg(q.cost) FROM (SELECT v.kind, v.cost, p.id, p.age FROM patients p JOIN visits v ON v.patient_id = p.id) q WHERE q.age > 3 AND q.kind = 'planned'",
+        "SELECT avg(r.cost) FROM (SELECT p.age, p.id, v.kind, v.cost FROM visits v JOIN patients p ON v.patient_id = p.id) r WHERE r.kind = 'planned' AND r.age > 3",
+    ),
+    (
+        "SELECT count(*), avg(q.s) FROM (SELECT patient_id, kind, count(*) AS n, sum(cost) AS s FROM visits GROUP BY patient_id, kind) q WHERE q.n > 1 AND q.kind = 'remote'",
+        "SELECT avg(s), count(*) FROM (SELECT sum(w.cost) AS s, w.kind, count(*) AS m, w.patient_id FROM visits w GROUP BY w.kind, w.patient_id) r WHERE r.kind = 'remote' AND 1 < r.m",
+    ),
+    (
         "WITH a AS (SELECT count(*) AS n FROM patients), b AS (SELECT sum(cost) AS s FROM visits) SELECT s / n FROM a, b",
         "WITH b AS (SELECT sum(cost) AS s FROM visits), a AS (SELECT count(*) AS n FROM patients) SELECT n, s FROM b, a",
         "SELECT (SELECT sum(cost) FROM visits) / (SELECT count(*) FROM patients)",

@@ -326,9 +326,9 @@ def test_a_group_without_its_owner_is_found(wild_places: list[Place]) -> None:
     )
     plan = analyze(sql, data.catalog(), options=QueryOptions(max_rows_contributed=1))
     for old, new in (
-        ('GROUP BY t2.owner, t2."c0", ', "GROUP BY "),
+        ('GROUP BY t2.owner, t2."c1", ', "GROUP BY "),
         ("t2.owner AS owner", "min(t2.owner) AS owner"),
-        ('t2."c0" AS k0', 'min(t2."c0") AS k0'),
+        ('t2."c1" AS k1', 'min(t2."c1") AS k1'),
     ):
         plan = tampered(plan, old, new)
     found = [text for source, people in wild_places for text in replay(plan, source, people)]
