@@ -77,6 +77,8 @@ class Table:
     max_rows_contributed: int | None = None
     """Overrides the data set's default for queries over this table."""
     max_groups_contributed: int | None = None
+    unit_index: bool = False
+    """Whether an index of the database begins with the owner: rows are then read in its order."""
     description: str = ""
 
 

@@ -24,6 +24,7 @@ from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
 from analyzer.plan import Part, Statement
 from analyzer.printing import Printer
 from analyzer.relation import Aggregation
+from analyzer.units import scanned
 
 
 def exact_statement(
@@ -133,7 +134,7 @@ def _histogram_part(
     steps = f"({grid_point(axis, name)} - {integer(axis.lower)}) / {integer(measure.step)}"
     columns = ["r.owner", f"CAST({steps} AS integer) AS bucket", *(f"r.{k}" for k in rows.keys)]
     text = f"{select(columns)} FROM (\n{rows.text}\n) AS r WHERE ({name} IS NOT NULL)"
-    by_bucket = Rows(text, ("bucket", *rows.keys), {})
+    by_bucket = Rows(text, ("bucket", *rows.keys), {}, rows.by_owner)
     counted = Count(None, measure.cap, measure.tick, measure.sets)
     contributed = contributions(
         printer, by_bucket, [counted], bounds.many_groups(), public=keys.public
@@ -180,7 +181,8 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
         each = ", ".join(["e.owner", *_in_sets([f"e.{name}" for name in names]), *values])
         text = f"SELECT {each} FROM (\n{text}\n) AS e CROSS JOIN {_sets(keys)}"
         names.append(f"k{len(names)}")
-    return Rows(text, tuple(names), {a: f"v{i}" for i, a in enumerate(arguments)})
+    by_owner = any(scan.table.unit_index for scan in scanned(aggregation.source))
+    return Rows(text, tuple(names), {a: f"v{i}" for i, a in enumerate(arguments)}, by_owner)
 
 
 def _sets(keys: Keys) -> str:

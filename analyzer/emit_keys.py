@@ -33,6 +33,9 @@ def held(printer: Printer, key: Expr, name: str) -> str:
     if isinstance(domain, tuple):
         values = [_value(printer, key, v) for v in domain]
         test = f"({name} IN ({', '.join(values)}))" if values else "(false)"
+    elif isinstance(domain, Steps) and domain.step == 1 and key.facts.stored.is_integer:
+        first, last = (printer.parameter(int(x), "bigint") for x in (domain.first, domain.last))
+        test = f"({name} BETWEEN {first} AND {last})"
     else:
         test = f"({name} IN ({_list(printer, key, domain)}))"
     return f"({test} OR ({name} IS NULL))" if key.nullable else test

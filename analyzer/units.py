@@ -242,9 +242,9 @@ def join_hint(left: Relation, right: Relation, names: Names, catalog: Catalog) -
     if all(owners):
         return f"Join on the privacy unit: ON {owners[0][0]} = {owners[1][0]}."
     for child, parent in ((right, left), (left, right)):
-        for scan in _scans_of(child):
+        for scan in scanned(child):
             hop = scan.table.path[0] if scan.table.path else None
-            for other in _scans_of(parent):
+            for other in scanned(parent):
                 if hop is not None and other.table.name == hop.table:
                     a, b = names.get((scan.alias, hop.column)), names.get((other.alias, hop.key))
                     if a and b:
@@ -255,7 +255,7 @@ def join_hint(left: Relation, right: Relation, names: Names, catalog: Catalog) -
 def _path_hint(sides: Sequence[Relation], names: Names, catalog: Catalog) -> str:
     """The tables in between, where a table's own columns do not hold the unit key."""
     for side in sides:
-        for scan in _scans_of(side):
+        for scan in scanned(side):
             hop = scan.table.path[0] if len(scan.table.path) > 1 else None
             written = names.get((scan.alias, hop.column)) if hop else None
             if hop and written:
@@ -267,8 +267,8 @@ def _path_hint(sides: Sequence[Relation], names: Names, catalog: Catalog) -> str
     return "Keep the privacy unit's key in every subquery, and join on it."
 
 
-def _scans_of(relation: Relation) -> list[Scan]:
+def scanned(relation: Relation) -> list[Scan]:
     """The tables of a FROM whose columns are visible as they are."""
     if isinstance(relation, Join):
-        return [*_scans_of(relation.left), *_scans_of(relation.right)]
+        return [*scanned(relation.left), *scanned(relation.right)]
     return [relation] if isinstance(relation, Scan) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import analysis, bounding, ledger, road, shadow, wire
+from benchmarks import analysis, bounding, indexes, ledger, road, shadow, wire
 from server.demo_data import POLICY, prepare
 from server.embedded import EmbeddedPostgres
 from server.policy import load_policy
@@ -22,6 +22,7 @@ def main() -> None:
             "Emitted SQL beside the raw query, processor time of the backend",
             bounding.run(catalog, postgres.url("nafld")),
         )
+        _print("An index by owner, ratios to the raw query", indexes.run(postgres))
         _print(
             "A question over HTTP beside the raw query over psycopg, wall time",
             road.run(catalog, databases, postgres.url("nafld")),

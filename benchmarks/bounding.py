@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ _ROUNDS = 7
 _KEY = 1
 
 
-def run(catalog: Catalog, dsn: str) -> list[tuple[str, ...]]:
+def run(
+    catalog: Catalog, dsn: str, questions: Mapping[str, str] = QUESTIONS
+) -> list[tuple[str, ...]]:
     """Rows of a table: the question, both times, and the ratio of their medians."""
     rows = [("form", "raw ms", "epsql ms", "ratio")]
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -27,7 +30,7 @@ def run(catalog: Catalog, dsn: str) -> list[tuple[str, ...]]:
         connection.execute("SET jit = off")
         cursor = psycopg.RawCursor(connection)
         clock = _Clock(connection.info.backend_pid)
-        for name, sql in QUESTIONS.items():
+        for name, sql in questions.items():
             plan = analyze(sql, catalog)
             parameters = [_text(p) for p in plan.blocks[0].exact.parameters]
             raw, ours = [], []

@@ -227,6 +227,7 @@ def _table(file: PolicyFile, name: str) -> Table:
         keys=rules.keys_of(file, name),
         max_rows_contributed=table.max_rows_contributed,
         max_groups_contributed=table.max_groups_contributed,
+        unit_index=table.unit_index,
         description=table.description,
     )
 
@@ -267,8 +268,8 @@ def _canonical(value: Any) -> Any:
             part.name: _canonical(getattr(value, part.name))
             for part in fields(value)
             if part.name not in ("description", "version")
-            # A policy without views has the version that it had before there were any.
-            and not (part.name == "views" and not getattr(value, part.name))
+            # A policy without them has the version that it had before there were any.
+            and not (part.name in ("views", "unit_index") and not getattr(value, part.name))
         }
     if isinstance(value, Mapping):
         return {key: _canonical(part) for key, part in value.items()}

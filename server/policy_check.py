@@ -242,6 +242,13 @@ def _check_owner(catalog: Catalog, table: Table, stored: StoredRelation) -> Iter
     if not way:
         return
     hop = way[0]
+    if table.unit_index and hop.column not in stored.indexed:
+        yield _warning(
+            f"{table.name}.unit_index",
+            f"no index begins with {hop.column}.",
+            "Answers take longer than without the word: make the index that `epsql policy helpers`"
+            " prints, or take it out.",
+        )
     target = catalog.tables[hop.table]
     wanted = ((hop.column,), (target.schema, target.relation), (hop.key,))
     if not any((k.columns, k.target, k.target_columns) == wanted for k in stored.foreign_keys):

@@ -169,6 +169,7 @@ class TableFile(_Part):
     unique: list[list[str]] = []
     max_rows_contributed: Count | None = None
     max_groups_contributed: Count | None = None
+    unit_index: bool = False
     description: str = ""
     columns: dict[Identifier, ColumnFile]
 

@@ -22,6 +22,7 @@ def helpers_sql(catalog: Catalog) -> str:
     """
     lines = [
         f"-- Indexes for {catalog.dataset}. Run in the data's database, as its owner; optional.",
+        "-- Then write unit_index = true in the policy, in each of these tables.",
         *(_index(table, owner) for table, owner in _many_rows(catalog)),
     ]
     return "\n".join(lines) + "\n"

@@ -125,6 +125,11 @@ def check(file: PolicyFile, say: Say) -> None:
     _check_relations(file, say)
     for name, table in file.tables.items():
         _check_keys(table, ("tables", name, "unique"), say)
+        if table.unit_index and not (table.protected and len(table.path) == 1):
+            say(
+                ("tables", name, "unit_index"),
+                "is for protected tables that lead to their unit in one hop",
+            )
         rows = table.max_rows_contributed or file.contribution.max_rows_contributed
         for column_name, column in table.columns.items():
             at = ("tables", name, "columns", column_name)

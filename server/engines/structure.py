@@ -55,6 +55,8 @@ class StoredRelation:
     columns: Mapping[str, StoredColumn]
     unique: tuple[tuple[str, ...], ...]
     """Columns of whole, valid, immediate unique indexes; the primary key comes first."""
+    indexed: frozenset[str]
+    """Columns that a whole, valid index begins with."""
     foreign_keys: tuple[ForeignKey, ...]
     row_security: bool
     children: bool
@@ -94,6 +96,7 @@ def read_structure(dsn: str) -> Structure:
         relations = connection.execute(_RELATIONS).fetchall()
         columns = _by_oid(connection.execute(_COLUMNS).fetchall())
         unique = _by_oid(connection.execute(_UNIQUE).fetchall())
+        indexed = _by_oid(connection.execute(_INDEXED).fetchall())
         foreign = _by_oid(connection.execute(_FOREIGN_KEYS).fetchall())
     return Structure(
         {
@@ -107,6 +110,7 @@ def read_structure(dsn: str) -> Structure:
                     for part in columns.get(row["oid"], [])
                 },
                 unique=tuple(tuple(part["columns"]) for part in unique.get(row["oid"], [])),
+                indexed=frozenset(part["name"] for part in indexed.get(row["oid"], [])),
                 foreign_keys=tuple(
                     ForeignKey(
                         tuple(part["columns"]),
@@ -226,6 +230,13 @@ WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
   AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
 GROUP BY i.indrelid, i.indexrelid, i.indisprimary
 ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid
+"""
+
+_INDEXED = """
+SELECT i.indrelid AS oid, a.attname::text AS name
+FROM pg_index i
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+WHERE i.indisvalid AND i.indpred IS NULL
 """
 
 _FOREIGN_KEYS = """

@@ -8,8 +8,8 @@ A file of ``tests/analyzer/fixtures`` holds cases between lines of ``=``::
     ------------------------------------------------------------
     what comes of it
 
-Lines with ``@`` are optional: ``@epsilon``, ``@delta``, ``@rho``, ``@error``, ``@rows``, ``@groups``, ``@parameters`` (a
-Python tuple), and ``@finish yes`` to see the SQL over noisy values too. After a change that is
+Lines with ``@`` are optional: ``@epsilon``, ``@delta``, ``@rho``, ``@error``, ``@rows``, ``@groups``, ``@indexed`` (a table
+with a unit index), ``@parameters`` (a Python tuple), and ``@finish yes`` to see the SQL over noisy values too. After a change that is
 meant to alter what is printed, write the files anew and read the difference::
 
     python -m tests.analyzer.golden && git diff tests/analyzer
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Case:
     def outcome(self, catalog: Catalog) -> str:
         """What comes of the case now, as the file has it."""
         given = dict(self.settings)
+        if "indexed" in given:
+            catalog = indexed(catalog, given["indexed"])
         loss = {
             name: Fraction(given[name]) for name in ("epsilon", "rho", "delta") if name in given
         }
@@ -59,6 +61,12 @@ class Case:
         except Refusal as refusal:
             return described_refusal(self.sql, refusal)
         return described_plan(plan, finish="finish" in given)
+
+
+def indexed(catalog: Catalog, *names: str) -> Catalog:
+    """The catalog with an index by owner on each of some tables."""
+    found = {name: replace(catalog.tables[name], unit_index=True) for name in names}
+    return replace(catalog, tables={**catalog.tables, **found})
 
 
 def read(path: Path) -> list[Case]:

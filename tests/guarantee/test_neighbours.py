@@ -13,6 +13,7 @@ from analyzer.analyze import analyze
 from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
+from tests.analyzer.golden import indexed
 from tests.guarantee import data, questions
 from tests.guarantee.conftest import Place
 from tests.guarantee.generator import Generator
@@ -50,6 +51,21 @@ def test_the_same_holds_where_people_of_many_rows_are_left_out(
     assert "HAVING (count(*) <= 3)" in plan.blocks[0].exact.sql
     found = [text for source, people in wild_places[:2] for text in replay(plan, source, people)]
     assert not found
+
+
+INDEXED = indexed(data.catalog(), "visits", "profiles")
+ORDERED = [
+    sql
+    for sql in questions.ALL
+    if any("ORDER BY owner" in block.exact.sql for block in analyze(sql, INDEXED).blocks)
+]
+
+
+@pytest.mark.parametrize("sql", ORDERED)
+def test_rows_in_the_order_of_an_index_give_the_same(sql: str, wild_places: list[Place]) -> None:
+    ordered, plain = analyze(sql, INDEXED), analyze(sql, data.catalog())
+    for source, _ in wild_places:
+        assert source.exact(ordered) == source.exact(plain)
 
 
 def random_plans(

@@ -121,6 +121,9 @@ def test_the_version_follows_meaning_and_nothing_else():
     assert parse_policy("# a comment\n" + GOOD).version == version
     assert parse_policy('description = "words"\n' + GOOD).version == version
     assert parse_policy(changed("epsilon = 0.1", 'epsilon = "0.10"')).version == version
+    none = changed("max_rows_contributed = 7", "max_rows_contributed = 7\nunit_index = false")
+    assert parse_policy(none).version == version
+    assert parse_policy(none.replace("index = false", "index = true")).version != version
     for old, new in [
         ("upper = 120", "upper = 121"),
         ('"1e-9"', '"2e-9"'),
@@ -153,6 +156,7 @@ REFUSED = [
     ("tick = 0.05", "tick = 20000", "cost =", "cost.tick", "larger than the way"),
     ("upper = 10000, tick = 0.05", "upper = 1e15", "cost =", "columns.cost", "2^53"),
     ("max_rows_contributed = 7", "max_rows_contributed = 0", "max_rows_contributed = 0", "tables.visits.max_rows_contributed", "1"),
+    ("protected = false", "protected = false\nunit_index = true", "unit_index = true", "tables.cities.unit_index", "one hop"),
     ("max_rows_contributed = 7", "max_rows_contributed = 7.0", "max_rows_contributed = 7.0", "tables.visits.max_rows_contributed", "whole number"),
     ('{ type = "date", values', '{ type = "date", lower = 1, upper = 2, values', "born =", "born.lower", "must be a date"),
     ('{ type = "date", values', '{ type = "date", lower = 2001-01-01, upper = 2000-01-01, values', "born =", "born.lower", "2001-01-01 >= 2000-01-01"),

@@ -209,6 +209,16 @@ def test_the_helpers_are_indexes_that_the_database_takes(clinic):
         connection.rollback()
 
 
+def test_an_index_that_the_policy_counts_on_has_to_be_there(clinic):
+    counted_on = POLICY.replace('unique = [["id"]]', 'unique = [["id"]]\nunit_index = true', 1)
+    (finding,) = found(clinic, policy=counted_on)
+    assert finding.startswith("warning: visits.unit_index: no index begins with patient_id.")
+    # One of some rows is none, and so is one that begins with another column.
+    for change in ("(patient_id) WHERE id > 0", "(id, patient_id)"):
+        assert len(found(clinic, f"CREATE INDEX ON visits {change}", counted_on)) == 1
+    assert found(clinic, helpers_sql(parse_policy(counted_on)), counted_on) == []
+
+
 async def test_the_role_can_do_nothing_but_read(postgres, clinic):
     reader = postgres.uri(clinic_name(clinic), "check_reader")
     engine = await PostgresEngine(reader).open()
