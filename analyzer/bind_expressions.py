@@ -17,6 +17,7 @@ from analyzer.refusals import (
     BadArgument,
     NoMechanism,
     Refusal,
+    SyntaxRefused,
     UnboundedInfluence,
     Unsupported,
     WrongGrouping,
@@ -163,7 +164,7 @@ class ExpressionBinder:
         ):
             raise NoMechanism(
                 f"There is no private mechanism for {_function_name(node)}.",
-                hint="docs/sql.md lists the aggregates that epsql answers.",
+                hint=_INSTEAD.get(type(node), "docs/sql.md lists what epsql answers."),
             )
         if isinstance(node, FUNCTIONS_BY_SYNTAX):
             refuse_function(node, _function_name(node))
@@ -243,11 +244,27 @@ class ExpressionBinder:
 
     def on_in(self, node: exp.Expression) -> Expr:
         only(node, "this", "expressions", "query")
+        if isinstance(node.this, exp.Tuple):
+            return self._row_in(node)
         value = self.bind(node.this)
         if node.args.get("query"):
             subqueries = self.subqueries(node)
             return subqueries.within(value, node, self.scope)
         return one_of(value, [self.bind(e) for e in node.expressions])
+
+    def _row_in(self, node: exp.Expression) -> Expr:
+        """``(a, b) IN ((1, 2), (3, 4))``: one of the rows is equal in every place."""
+        only(node, "this", "expressions")
+        size = len(node.this.expressions)
+        sizes = {len(r.expressions) if isinstance(r, exp.Tuple) else 1 for r in node.expressions}
+        if sizes != {size}:
+            raise SyntaxRefused(f"The rows after IN have {size} values each.")
+        values = [self.bind(e) for e in node.this.expressions]
+        rows = [
+            build("and", [build("=", [v, self.bind(e)]) for v, e in zip(values, row, strict=True)])
+            for row in (r.expressions for r in node.expressions)
+        ]
+        return rows[0] if len(rows) == 1 else build("or", rows)
 
     def on_exists(self, node: exp.Expression) -> Expr:
         only(node, "this")
@@ -308,8 +325,20 @@ _KNOWN_AGGREGATES = frozenset(
 )
 
 
-_NAMES: dict[type[exp.Expression], str] = {exp.TimeToStr: "to_char"}
+_NAMES: dict[type[exp.Expression], str] = {
+    exp.ExplodingGenerateSeries: "generate_series",
+    exp.LogicalAnd: "bool_and",
+    exp.LogicalOr: "bool_or",
+    exp.TimeToStr: "to_char",
+}
 """PostgreSQL's names, where sqlglot has others."""
+_COUNTED = "Count them: count(*) FILTER (WHERE x), or per person in a subquery."
+_INSTEAD: dict[type[exp.Expression], str] = {
+    exp.LogicalAnd: _COUNTED,
+    exp.LogicalOr: _COUNTED,
+    exp.Median: "Write percentile_cont(0.5) WITHIN GROUP (ORDER BY x).",
+    exp.Mode: "GROUP BY the column, and ORDER BY count(*) DESC LIMIT 1.",
+}
 
 
 def _is_of_array(node: exp.Expression) -> bool:

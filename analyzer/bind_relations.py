@@ -226,9 +226,18 @@ class RelationBinder:
                 "Tables of different privacy units meet in one aggregation.",
                 detail=f"Rows of {table.name} are those of {unit.table}, others here of"
                 f" {self.unit.table}: one row would have two owners.",
-                hint="Aggregate each in a subquery of its own, and join the results.",
+                hint=self._instead(self.unit, unit),
             )
         self.unit = unit
+
+    def _instead(self, one: PrivacyUnit, other: PrivacyUnit) -> str:
+        for inner, outer in ((one, other), (other, one)):
+            if self.catalog.around(inner) == outer:
+                return (
+                    f"What {outer.table} says of each of its {inner.table} can be asked where it is"
+                    f" a column of {inner.table}: the data owner can add it there."
+                )
+        return "Aggregate each in a subquery of its own, and join the results."
 
     def renamed(self, entry: Entry, alias: exp.Expression | None) -> Entry:
         if alias is None:

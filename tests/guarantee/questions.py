@@ -30,6 +30,10 @@ TOTALS = (
     "SELECT count(*) FROM patients WHERE city IN ('Oslo', 'Bergen') OR city IS NULL",
     "SELECT count(*) FROM patients WHERE city = ANY ('{Oslo,NULL}') OR age <> ALL (ARRAY[27, 40])",
     "SELECT count(*) FROM patients WHERE age = ANY ('{}') OR bmi <> ALL ('{}'::numeric[])",
+    (
+        "SELECT count(*) FROM patients WHERE (sex, city) IN (('male', 'Oslo'), ('female', NULL))"
+        " OR (age, active) NOT IN ((27, true))"
+    ),
     "SELECT count(*) FROM visits WHERE patient_id = 7",
     "SELECT count(*) FROM visits WHERE false",
     # Once rounded to 28 digits, and so to 1.

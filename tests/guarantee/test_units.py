@@ -299,6 +299,19 @@ def test_what_would_have_two_owners_is_refused(sql: str, code: str) -> None:
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM patients p JOIN addresses a ON a.id = p.address_id",
+        "SELECT count(*) FROM households h JOIN patients p ON p.address_id = h.id",
+    ],
+)
+def test_what_a_household_says_of_its_patients_has_to_be_said_of_them(sql: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        analyze(sql, CATALOG)
+    assert "column of patients" in refused.value.hint
+
+
 BESIDE = parse_policy(
     POLICY.replace("[tables.doctors]", '[tables.doctors]\nunique = [["number"], ["id"]]').replace(
         "field = {", 'number = { type = "integer", nullable = false }\nfield = {'
