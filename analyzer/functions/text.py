@@ -20,6 +20,11 @@ _MOST = 100_000
 """Characters of a text that is put together."""
 _CONVERTED = 1_000_000
 """Characters of a text that is changed or searched one by one."""
+_COMPARED = 10_000_000
+"""Characters of a text, times those of what is looked for in it: PostgreSQL compares as many where
+both are made to repeat themselves, and does not stop for a time limit meanwhile."""
+_SHORT = 20
+"""Characters that are looked for in any text: one pass over it takes about as long."""
 
 
 def _texts(name: str, args: Sequence[Expr]) -> list[Expr]:
@@ -66,8 +71,19 @@ def to_convert(text: str, expression: Expr) -> str:
 
 
 def _render_converted(call: Call, args: Sequence[str]) -> str:
-    text = to_convert(args[0], call.args[0])
-    return f"({text} ILIKE {args[1]})" if call.function == "ilike" else f"{call.function}({text})"
+    return f"{call.function}({to_convert(args[0], call.args[0])})"
+
+
+def _searched(text: str, expression: Expr, wanted: Expr) -> str:
+    """The text with a length at which it takes no long time to look for ``wanted`` at every place
+    of it."""
+    length, most = _length_of(expression), _CUT
+    looked_for = _length_of(wanted)
+    if looked_for is not None:
+        if looked_for <= _SHORT:
+            return text
+        most = max(_CUT, int(_COMPARED // looked_for))
+    return text if length is not None and length <= most else f"left({text}, {most})"
 
 
 def _part_length(expression: Expr) -> Fraction:
@@ -209,8 +225,20 @@ def escaped(pattern: str, escape: str) -> str:
     return "".join(found)
 
 
-def _render_infix(call: Call, args: Sequence[str]) -> str:
-    return f"({args[0]} {call.function.upper()} {args[1]})"
+def _render_like(call: Call, args: Sequence[str]) -> str:
+    text, wanted = call.args
+    searched = _searched(args[0], text, wanted)
+    if call.function == "ilike" and searched == args[0]:
+        searched = to_convert(args[0], text)
+    return f"({searched} {call.function.upper()} {args[1]})"
+
+
+def _render_strpos(call: Call, args: Sequence[str]) -> str:
+    text, wanted = call.args
+    # What is longer than the text, once both are cut, is not found.
+    looked_for = args[1] if _length_of(wanted) is not None else f"left({args[1]}, {_CUT + 1})"
+    parts = [_searched(args[0], text, wanted), looked_for]
+    return f"strpos({', '.join(one_collation(parts, call.args))})"
 
 
 def _render_call(call: Call, args: Sequence[str]) -> str:
@@ -226,11 +254,11 @@ FUNCTIONS = (
     Function("concat", _together, _render_together),
     Function("replace", _replace, _render_replace),
     Function("length", _length, _render_call),
-    Function("strpos", _strpos, _render_call),
+    Function("strpos", _strpos, _render_strpos),
     Function("left", _ends, _render_ends),
     Function("right", _ends, _render_ends),
     Function("substr", _substr, _render_ends),
     Function("starts_with", _condition, _render_call),
-    Function("like", _like, _render_infix),
-    Function("ilike", _like, _render_converted),
+    Function("like", _like, _render_like),
+    Function("ilike", _like, _render_like),
 )

@@ -8,6 +8,7 @@ its facts say.
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
@@ -21,6 +22,7 @@ from analyzer.bind_expressions import ExpressionBinder
 from analyzer.dates import cut, days
 from analyzer.expressions import Domain, Expr, Interval, Steps
 from analyzer.parse import parse
+from analyzer.printing import Printer
 from analyzer.scope import Entry, Scope
 from analyzer.types import Type
 from tests.analyzer.expressions import Maker, Node, expressions, refs, table_columns, text
@@ -281,6 +283,34 @@ def test_ranges_keep_few_digits(inside):
     facts = _bound(_nested("power({}, 3)", 10, inside), TAME_BOUNDS).facts
     for end in (facts.physical.lower, facts.physical.upper, facts.declared.lower):
         assert end is None or max(abs(end.numerator), end.denominator) < 10**121
+
+
+@pytest.mark.parametrize(
+    "written, cut",
+    [
+        (f"t LIKE '%{'a' * 9}%'", None),
+        (f"t LIKE '%{'a' * 998}%'", 10_000),
+        (f"t LIKE '%{'a' * 98}%'", 100_000),
+        (f"t ILIKE '%{'a' * 9}%'", 1_000_000),
+        (f"t ILIKE '%{'a' * 9_000}%'", 10_000),
+        ("strpos(t, 'abc')", None),
+        (f"strpos(t, '{'a' * 100}')", 100_000),
+        ("strpos(t, t1)", 10_000),
+        (f"strpos(left(t, 9), '{'a' * 100}')", 9),
+    ],
+)
+def test_a_long_search_is_in_a_short_text(written, cut):
+    """Ten thousand characters in a million took PostgreSQL half a minute of one row, during which
+    it looked at no time limit."""
+    text = Printer({}).expression(_bound(written))
+    assert re.findall(r'left\([^(]*"t", (\d+)\)', text) == ([] if cut is None else [str(cut)])
+
+
+@pytest.mark.parametrize("written", ["strpos(t, t)", "strpos(t || t1, t)", "strpos(t1, t)"])
+def test_what_is_longer_than_what_it_is_looked_for_in_is_not_found(huge, written):
+    (outcome,) = run(huge, [_bound(written)])
+    assert isinstance(outcome, Outcome)
+    assert outcome.values == ("0",)
 
 
 TAME = {
