@@ -12,9 +12,10 @@ CLIENTS_READY := $(CLIENTS)/.ready
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --disable-pip-version-check
 ONCE ?=
 ARGS ?=
-# One worker for each core, but no more than four: each starts a Postgres of its own. A file's tests
-# stay together, since they share servers. ARGS="-n 0" runs all in one process, as a debugger needs.
-WORKERS := -n auto --maxprocesses 4 --dist loadfile
+# One worker for each core, but no more than four: each starts a Postgres of its own. Each begins with
+# its share of the files, since a file's tests share servers; who is done takes from another's end.
+# ARGS="-n 0" runs all in one process, as a debugger needs.
+WORKERS := -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all clients lint bench serve lock clean

