@@ -104,7 +104,7 @@ def r_with(*packages: str) -> Path:
     """The interpreter of R, where it has the packages; or a skip."""
     found = program("Rscript", "r-base-core")
     for package in packages:
-        question = [found, "-e", f'find.package("{package}")']
+        question = [str(found), "-e", f'find.package("{package}")']
         done = subprocess.run(question, capture_output=True, check=False)
         if done.returncode:
             pytest.skip(f"R has no {package} here: apt-get install r-cran-{package.lower()}")
