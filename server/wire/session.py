@@ -139,9 +139,12 @@ class Session:
             await self._steps.refuse(error)
             self._end_of_query()
             return
-        await self._desk.look(books=any(piece.books for piece in pieces))
+        answered = any(own(text, piece) for piece in pieces)
+        books = any(piece.books for piece in pieces)
+        if books or not answered:  # else the answer's own look is enough
+            await self._desk.look(books=books)
         plain = {Kind.NOTHING, Kind.SHADOW}
-        if all(p.kind in plain and not refusal_of(p) and own(text, p) is None for p in pieces):
+        if not answered and all(p.kind in plain and not refusal_of(p) for p in pieces):
             self._backend.send(message, Owed(b"Z", done=self._queried))
         elif await self._steps.is_next():
             self.portals.forget_unnamed()

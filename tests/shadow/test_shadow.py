@@ -203,3 +203,23 @@ def test_one_analyst_has_so_many_sessions(room):
     with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
         room.login("dan")
     room.login("ada")
+
+
+def test_nothing_that_an_analyst_writes_is_in_its_log(room):
+    """Not what fails, not a parameter, and not what a session turns on to be printed."""
+    ada = room.login()
+    for setting in ("debug_print_parse", "debug_print_plan", "debug_print_rewritten"):
+        ada.execute(f"SET {setting} = on")
+    ada.execute("SELECT 'canary' AS canary")
+    for sql, parameters in (
+        ("SELEC canary", None),
+        ("SELECT canary FROM patients", None),
+        ("SELECT %s::integer", ["canary"]),
+        ("SELECT 1 / (length(%s) - 6)", ["canary"]),
+        ("SELECT repeat('canary', 100000000) || repeat('canary', 100000000)", None),
+    ):
+        with pytest.raises(psycopg.Error):
+            ada.execute(sql, parameters)
+    with pytest.raises(psycopg.OperationalError):
+        room.login("canary", database="nowhere")
+    assert "canary" not in (room.shadow.socket.parent / "log").read_text()
