@@ -20,12 +20,16 @@ from analyzer.plan import PrivatePlan
 from mechanisms.calibration import Noise
 from mechanisms.noise import add_noise
 from server import releases
+from server.noisy_cells import read_cells
+from server.releases import Publisher
 from tests.guarantee import data
 from tests.guarantee.replay import Row
 from tests.released import noisy_groups
 
 _ALARM = 1e-6
 SQL = "SELECT count(*) FROM patients"
+BY_CITY = "SELECT city, count(*) FROM patients GROUP BY city"
+"""Each group has a draw of its own, and a person changes one of them."""
 
 
 def _binomial_tail(n: int, k: int, p: float) -> float:
@@ -72,6 +76,14 @@ def answers(plan: PrivatePlan, rows: Sequence[Row], times: int) -> list[int]:
     return [noisy_groups(plan, rows)[0]["c0"] for _ in range(times)]
 
 
+def groups(plan: PrivatePlan, rows: Sequence[Row], times: int) -> list[int]:
+    """The same as so many groups of one answer, which takes a tenth of the time."""
+    publisher = Publisher(plan, most=times)
+    publisher.take(0, [(str(i), *rows[0]) for i in range(times)])
+    (found,) = read_cells(publisher.release())
+    return [int(cell) for _, (cell,) in found]
+
+
 def epsilon_at_least(a: list[int], b: list[int], delta: float) -> float:
     """A lower bound of epsilon from answers on two neighbours; wrong twice in a million times."""
     half, rest = len(a) // 2, len(a) - len(a) // 2
@@ -96,8 +108,9 @@ def epsilon_at_least(a: list[int], b: list[int], delta: float) -> float:
 def audit(sql: str, ask: EpsilonAsk, times: int) -> float:
     """A lower bound of the epsilon of a question, from answers on two neighbours, either way."""
     plan = analyze(sql, data.catalog(), ask=ask)
-    more = answers(plan, [(100 + plan.draws[0].sensitivity.l1,)], times)
-    fewer = answers(plan, [(100,)], times)
+    drawn = groups if plan.blocks[0].key_types else answers
+    more = drawn(plan, [(100 + plan.draws[0].sensitivity.l1,)], times)
+    fewer = drawn(plan, [(100,)], times)
     delta = float(ask.delta)
     return max(epsilon_at_least(more, fewer, delta), epsilon_at_least(fewer, more, delta))
 
@@ -138,7 +151,7 @@ def test_noise_that_repeats_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ask", [_LAPLACE, _GAUSSIAN], ids=["laplace", "gaussian"])
 def test_many_answers_betray_no_more_than_is_charged(ask: EpsilonAsk) -> None:
-    assert audit(SQL, ask, _MANY) <= float(ask.epsilon)
+    assert audit(BY_CITY, ask, _MANY) <= float(ask.epsilon)
 
 
 @pytest.mark.slow
@@ -147,7 +160,7 @@ def test_three_quarters_of_the_noise_are_found(monkeypatch: pytest.MonkeyPatch) 
         return add_noise(values, Noise(noise.kind, noise.scale * Fraction(3, 4)))
 
     monkeypatch.setattr(releases, "add_noise", planted)
-    assert audit(SQL, _LAPLACE, _MANY) > 1.0
+    assert audit(BY_CITY, _LAPLACE, _MANY) > 1.0
 
 
 def test_the_bounds_of_clopper_and_pearson() -> None:
