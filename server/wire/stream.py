@@ -132,7 +132,7 @@ class Stream(asyncio.Protocol):
 
     def close(self) -> None:
         """Sends what is left, and closes. Who does not take it in time does not get it."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and self._abort is None:
             self._transport.close()
             self._abort = asyncio.get_running_loop().call_later(_LINGER, self._transport.abort)
 

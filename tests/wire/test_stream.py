@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
 from server.wire.stream import Stream
 
 
-async def test_who_never_reads_does_not_keep_its_descriptor(monkeypatch):
+@pytest.mark.parametrize("says_goodbye", [False, True])
+async def test_who_never_reads_does_not_keep_its_descriptor(monkeypatch, says_goodbye):
     """What waits for it is dropped after a while, and so is the connection."""
     monkeypatch.setattr("server.wire.stream._LINGER", 0.05)
     lost = asyncio.Event()
@@ -23,6 +26,9 @@ async def test_who_never_reads_does_not_keep_its_descriptor(monkeypatch):
         loop = asyncio.get_running_loop()
         _, stream = await loop.create_connection(Watched, sock=ours)
         stream.write(bytes(10_000_000))
+        if says_goodbye:
+            theirs.shutdown(socket.SHUT_WR)
+            await stream.gone.wait()
         stream.close()
         async with asyncio.timeout(20):
             await lost.wait()
