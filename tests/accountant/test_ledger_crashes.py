@@ -7,6 +7,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -245,15 +246,17 @@ def may_mount() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not may_mount(), reason="no mounts of our own here")
-def test_a_disk_that_is_really_full_is_an_outage_and_no_loss(tmp_path: Path):
+def test_a_disk_that_is_really_full_is_an_outage_and_no_loss():
     """A file system of its own runs full under the ledger, and gets room again."""
-    done = subprocess.run(
-        ["unshare", "-m", sys.executable, "-m", "tests.accountant.full_disk", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Not pytest's directory, which the account that runs Postgres cannot reach.
+    with tempfile.TemporaryDirectory(prefix="epsql-disk-") as place:
+        done = subprocess.run(
+            ["unshare", "-m", sys.executable, "-m", "tests.accountant.full_disk", place],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.stdout == "fine\n", done.stderr
     assert "SQLSTATE 53100" in done.stderr
 
