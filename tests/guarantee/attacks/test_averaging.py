@@ -51,6 +51,8 @@ class Attack:
     limit: int = field(default_factory=lambda: next(_numbers))
     seen: dict[str, dict[int, Fraction]] = field(default_factory=lambda: defaultdict(dict))
     """Of each analyst, the numbers that were told, with the precision (1 / sigma^2) of each."""
+    builds: bool = False
+    """Whether askers build on their earlier answers; else each draw is independent of all others."""
 
     def ask(self, who: str, sql: str = COUNT, **fields: Any) -> Fraction:
         """Asks, and holds what was learnt against what was charged; returns the charge in rho."""
@@ -89,9 +91,6 @@ class Attack:
             return Fraction(0)
         below = [p for p in told.values() if p < precision]
         return precision - max(below) if drawn and self.builds and below else precision
-
-    builds = False
-    """Whether the asker builds on earlier answers; else each draw is independent of all others."""
 
     def rho(self, who: str | None) -> Fraction:
         row = self.world._books.execute(
