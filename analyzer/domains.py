@@ -69,7 +69,7 @@ def as_column(ref: Ref, expression: Expr) -> Ref:
 
 def on_grid(facts: Facts) -> Steps | None:
     """The points of the grid within the declared range; None where there is no such list."""
-    declared, tick = facts.declared, facts.tick
+    declared, physical, tick = facts.declared, facts.physical, facts.tick
     if (
         not facts.on_grid
         or tick is None
@@ -78,7 +78,10 @@ def on_grid(facts: Facts) -> Steps | None:
         or facts.stored in (Type.TIMESTAMP, Type.TIMESTAMPTZ)
     ):
         return None
-    first, last = math.ceil(declared.lower / tick), math.floor(declared.upper / tick)
+    # A value that no row can have is none to compute with either: it might be divided by.
+    low = declared.lower if physical.lower is None else max(declared.lower, physical.lower)
+    high = declared.upper if physical.upper is None else min(declared.upper, physical.upper)
+    first, last = math.ceil(low / tick), math.floor(high / tick)
     if first > last:
         return None
     return Steps(first * tick, last * tick, tick, last - first + 1)
