@@ -320,10 +320,8 @@ def _unknown_function(name: str, fields: Fields) -> NoMechanism | UnknownFunctio
             hint="Use COUNT(*), COUNT(x), COUNT(DISTINCT the unit key), SUM(x) or AVG(x).",
             position=place(fields),
         )
-    # sqlglot takes it for EXTRACT, which is numeric: this one is in double precision.
-    extract = "Write EXTRACT(year FROM x)." if name == "date_part" else ""
     return UnknownFunction(
         f"There is no function {name} here.",
-        hint=extract or "docs/sql.md lists the functions that epsql answers.",
+        hint="docs/sql.md lists the functions that epsql answers.",
         position=place(fields),
     )

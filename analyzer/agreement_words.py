@@ -49,6 +49,7 @@ CALLS: dict[str, str] = {
     "error_bar": "error_bar",
     # One row.
     "abs": "abs",
+    "age": "age",
     "btrim": "btrim",
     "ceil": "ceil",
     "ceiling": "ceil",
@@ -56,6 +57,7 @@ CALLS: dict[str, str] = {
     "character_length": "length",
     "concat": "concat",
     "date": "date",
+    "date_part": "date_part",
     "date_trunc": "date_trunc",
     "div": "div",
     "exp": "exp",
@@ -83,6 +85,7 @@ CALLS: dict[str, str] = {
     "substr": "substring",
     "substring": "substring",
     "trunc": "trunc",
+    "to_char": "to_char",
     "to_date": "to_date",
     "to_timestamp": "to_timestamp",
     "upper": "upper",

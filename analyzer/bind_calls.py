@@ -28,7 +28,6 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Pow: ("power", "this", "expression"),
     exp.IntDiv: ("div", "this", "expression"),
     exp.WidthBucket: ("width_bucket", "this", "min_value", "max_value", "num_buckets"),
-    exp.Extract: ("extract", "this", "expression"),
     exp.TimestampTrunc: ("date_trunc", "unit", "this"),
     exp.AtTimeZone: ("at time zone", "this", "zone"),
     exp.Substring: ("substr", "this", "start", "length"),
@@ -49,7 +48,7 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Trunc: ("trunc", "this", "decimals"),
 }
 """The allow-list's name, then the arguments in its order; those at the end can be left out."""
-_NAMED = {"btrim": "btrim", "ceiling": "ceil", "isfinite": "isfinite"}
+_NAMED = {"btrim": "btrim", "ceiling": "ceil", "isfinite": "isfinite", "to_char": "to_char"}
 _INITCAP = parse_one("initcap(x)", dialect="postgres").args["expression"]
 """Where sqlglot takes words to begin; PostgreSQL's function has no such argument."""
 _TYPES: dict[str, Type] = {
@@ -72,7 +71,6 @@ _PATTERNS = (exp.SimilarTo, exp.RegexpLike, exp.RegexpILike, exp.RegexpReplace, 
 _INSTEAD: dict[type[exp.Expression], str] = {
     exp.SplitPart: "Use left, right, substr and strpos with constants.",
     exp.Pad: "Use || with a constant.",
-    exp.TimeToStr: "Use EXTRACT or date_trunc, and cast dates to text.",
     exp.Rand: "Noise is added to every answer; rows are not sampled.",
     exp.Interval: "An interval stands only beside + or -: x + INTERVAL '1 day'.",
 }
@@ -220,15 +218,34 @@ def _trim(bind: Bind, node: exp.Expression) -> Expr:
 
 
 def _named(bind: Bind, node: exp.Expression) -> Expr | None:
-    name = _NAMED.get(str(node.this).lower())
+    written = str(node.this).lower()
+    if written == "age":
+        raise Unsupported(
+            "age gives an interval, which stands only in EXTRACT(year FROM age(a, b)).",
+            hint="Days are a - b, for dates.",
+        )
+    name = "extract" if written == "date_part" else _NAMED.get(written)
     if name is None:
         return None
     only(node, "this", "expressions")
-    return build(name, [bind(n) for n in node.expressions])
+    found = build(name, [bind(n) for n in node.expressions])
+    return build_cast(found, Type.FLOAT8) if written == "date_part" else found
+
+
+def _extract(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "this", "expression")
+    subject = node.expression
+    if isinstance(subject, exp.Anonymous) and str(subject.this).lower() == "age":
+        if node.name.lower() != "year":
+            raise Unsupported("Of an age only the year is supported.", hint="Days are a - b.")
+        only(subject, "this", "expressions")
+        return build("age", [bind(n) for n in subject.expressions])
+    return _plain(bind, node, "extract", "this", "expression")
 
 
 _SPECIAL: dict[type[exp.Expression], Callable[[Bind, exp.Expression], Expr | None]] = {
     exp.Escape: _escape,
+    exp.Extract: _extract,
     exp.Cast: _cast,
     exp.Date: _date,
     exp.StrToTime: _read_time,

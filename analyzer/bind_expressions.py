@@ -329,7 +329,6 @@ _NAMES: dict[type[exp.Expression], str] = {
     exp.ExplodingGenerateSeries: "generate_series",
     exp.LogicalAnd: "bool_and",
     exp.LogicalOr: "bool_or",
-    exp.TimeToStr: "to_char",
 }
 """PostgreSQL's names, where sqlglot has others."""
 _COUNTED = "Count them: count(*) FILTER (WHERE x), or per person in a subquery."

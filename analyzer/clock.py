@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from fractions import Fraction
+from typing import TypeGuard
 
 from sqlglot import exp
 
@@ -23,8 +24,15 @@ _NAMES = {exp.CurrentDate: "current_date", exp.CurrentTimestamp: "now"}
 """What PostgreSQL calls a column of them; now() and CURRENT_TIMESTAMP are one to sqlglot."""
 
 
+_OF_FIELDS = ("age", "date_part", "to_char")
+
+
 def reads_clock(tree: Tree) -> bool:
-    return tree.find(*CLOCKS) is not None
+    """Whether it does, also as age(x) does, which counts until today."""
+    return any(
+        isinstance(node, CLOCKS) or (_is_age(node) and len(node.expressions) == 1)
+        for node in tree.find_all(*CLOCKS, exp.Anonymous)
+    )
 
 
 def stopped(tree: Tree, now: datetime) -> Tree:
@@ -40,15 +48,29 @@ def stopped(tree: Tree, now: datetime) -> Tree:
 
     def replaced(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Extract):
-            value = _value(node.expression, now)
-            if isinstance(value, datetime):  # fields are those in UTC, where it has a zone
-                node.set("expression", _constant(value.replace(tzinfo=None)))
+            _without_zone(node.expression, now)
+        elif isinstance(node, exp.Anonymous) and str(node.this).lower() in _OF_FIELDS:
+            if _is_age(node) and len(node.expressions) == 1:
+                node.set("expressions", [exp.CurrentDate(), *node.expressions])
+            for argument in node.expressions:
+                _without_zone(argument, now)
         value = _value(node, now)
         return node if value is None else _constant(value)
 
     result = tree.transform(replaced, copy=False)
     assert isinstance(result, Tree)
     return result
+
+
+def _is_age(node: object) -> TypeGuard[exp.Anonymous]:
+    return isinstance(node, exp.Anonymous) and str(node.this).lower() == "age"
+
+
+def _without_zone(node: exp.Expression, now: datetime) -> None:
+    """Fields and ages are those in UTC, where the clock has a zone."""
+    value = _value(node, now)
+    if isinstance(value, datetime):
+        node.replace(_constant(value.replace(tzinfo=None)))
 
 
 def _constant(value: date) -> exp.Expression:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
 
 from analyzer.agreement import check_agreement, read_statement, too_deep
@@ -15,6 +16,10 @@ from analyzer.lexical import TextLimits, check_text
 from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, Unsupported
 from analyzer.syntax import Tree, given
 
+# sqlglot makes an EXTRACT of date_part, which has another type, and translates the formats of
+# to_char, which loses some. Both are calls as any other to us.
+Postgres.Parser.FUNCTION_PARSERS.pop("DATE_PART")
+Postgres.Parser.FUNCTIONS.pop("TO_CHAR")
 # sqlglot logs the text of statements that it does not know. Analysts' SQL belongs in no log.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 

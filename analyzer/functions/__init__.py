@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from analyzer.functions import (
     arithmetic,
+    calendars,
     casts,
     comparison,
     conditional,
@@ -21,7 +22,7 @@ from analyzer.functions.base import Function, build, render
 
 FUNCTIONS: dict[str, Function] = {
     function.name: function
-    for family in (arithmetic, mathematics, comparison, conditional, text, times, casts)
+    for family in (arithmetic, mathematics, comparison, conditional, text, times, calendars, casts)
     for function in family.FUNCTIONS
 }
 

@@ -62,7 +62,7 @@ def as_time(text: str, expression: Expr) -> str:
     return f"CAST({text} AS timestamp)" if expression.type is Type.DATE else text
 
 
-def _local(name: str, expression: Expr) -> Expr:
+def local(name: str, expression: Expr) -> Expr:
     """A date or a timestamp without time zone.
 
     Raises:
@@ -121,7 +121,7 @@ def _extract(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 2)
     name = "EXTRACT"
     word = _word(name, args[0], tuple(_FIELDS))
-    x = args[1] if word == "epoch" and is_time(args[1].type) else _local(name, args[1])
+    x = args[1] if word == "epoch" and is_time(args[1].type) else local(name, args[1])
     field = _FIELDS[word]
     if x.type is Type.DATE and not field.of_dates:
         raise WrongType(f"A date has no {word}.")
@@ -155,7 +155,7 @@ def _date_trunc(name: str, args: Sequence[Expr]) -> Call:
     gives one with the session's zone: here no session has a zone of its own."""
     arity(name, args, 2)
     unit = _word(name, args[0], UNITS)
-    x = _local(name, args[1])
+    x = local(name, args[1])
     physical, declared = (
         ranges.monotone(kept(x, declared=d), lambda t: cut(t, unit)) for d in (False, True)
     )
@@ -296,7 +296,7 @@ def interval_constant(text: str) -> str:
 def _add_interval(name: str, args: Sequence[Expr]) -> Call:
     """A date or timestamp moved by a constant interval, which comes second, as a constant text."""
     arity(name, args, 2)
-    x = _local("Adding an interval", args[0])
+    x = local("Adding an interval", args[0])
     value = args[1].value if isinstance(args[1], Constant) else None
     if not isinstance(value, str):
         raise BadArgument("An interval has to be a constant.", hint="Write INTERVAL '1 day'.")

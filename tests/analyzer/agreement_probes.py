@@ -403,7 +403,6 @@ SELECT ¦nvl(a, b) FROM t | 42883 | nvl
 SELECT ¦ifnull(a, b) FROM t | 42883 | ifnull
 SELECT ¦if(a, b, c) FROM t | 42883 | if
 SELECT ¦count_if(a) FROM t | 42883 | count_if
-SELECT ¦date_part('year', a) FROM t | 42883 | date_part
 SELECT 'ü€😀', ¦foo(a) FROM t | 42883 | foo
 SELECT ¦string_agg(a, ',') FROM t | ZP002 | string_agg
 SELECT ¦min(a, 3) FROM t | 0A000 | MIN

@@ -24,6 +24,8 @@ FOLDED = (
 )  # fmt: skip
 LEFT = (
     "date_trunc('month', CURRENT_DATE)", "EXTRACT(year FROM now())", "EXTRACT(dow FROM CURRENT_DATE)",
+    "date_part('month', now())", "EXTRACT(year FROM age(now(), DATE '2001-04-01'))",
+    "EXTRACT(year FROM age(DATE '2001-03-31'))", "to_char(CURRENT_DATE, 'YYYY-MM')", "to_char(now(), 'HH24:MI')",
     "EXTRACT(hour FROM now() - INTERVAL '5 hours')", "EXTRACT(epoch FROM date_trunc('day', now()))",
     "(now() AT TIME ZONE 'Europe/Oslo')::date", "CURRENT_DATE - DATE '2020-01-01'", "to_date('2020-01-01', 'YYYY-MM-DD')",
 )  # fmt: skip

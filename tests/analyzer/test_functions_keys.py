@@ -270,6 +270,12 @@ EXTRACT(doy FROM born)
 EXTRACT(epoch FROM born)
 EXTRACT(year FROM born) * 100 + EXTRACT(month FROM born)
 date_trunc('month', born)
+to_char(born, 'YYYY-MM')
+to_char(born, 'YYYY-"Q"Q')
+to_char(born, 'FMMonth')
+to_char(born, 'IYYY-IW')
+date_part('year', born)
+EXTRACT(year FROM age(DATE '2024-02-29', born))
 date_trunc('week', born)
 date_trunc('quarter', born)::date
 born::timestamp

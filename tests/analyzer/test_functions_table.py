@@ -149,8 +149,39 @@ SAMPLES: dict[str, list[str]] = {
             ]
         ),
         "EXTRACT(epoch FROM z)",
+        "date_part('year', s)",
+        "date_part('Second', s) + date_part('epoch', d)",
         "EXTRACT(year FROM s1 + INTERVAL '1 year')",
         "EXTRACT(epoch FROM s) - EXTRACT(epoch FROM s1)",
+    ],
+    "to_char": [
+        *(
+            f"to_char({x}, '{form}')"
+            for x in ("s", "d")
+            for form in (
+                *("YYYY", "YY", "MM", "DD", "Q", "YYYY-MM", "YYYY-MM-DD", "YYYY/MM/DD HH24:MI"),
+                *('YYYY-"Q"Q', 'IYYY-"W"IW', "YYYY-IW", "WW", "DDD", "D", "ID", "Mon YYYY", "MON"),
+                *(
+                    "FMMonth",
+                    "FMDay, DD.MM.",
+                    "Dy",
+                    "DY",
+                    "HH24",
+                    '"year" YYYY',
+                    "",
+                    "- .",
+                    "IYYY_MM",
+                ),
+            )
+        ),
+        "to_char(s1 + INTERVAL '1000 years', 'YYYY-MM')",
+    ],
+    "age": [
+        "EXTRACT(year FROM age(d, d1))",
+        "EXTRACT(YEAR FROM age(s, d))",
+        "extract(year from age(s, s1))",
+        "EXTRACT(year FROM age(DATE '2024-02-29', d))",
+        "EXTRACT(year FROM age(d, TIMESTAMP '2023-02-28 12:00:00'))",
     ],
     "date_trunc": [
         *(
@@ -526,7 +557,19 @@ date_trunc('month', z) | AT TIME ZONE
 EXTRACT(hour FROM d) | date has no hour
 EXTRACT(century FROM d) | constants
 date_trunc('second', s) | constants
-date_part('year', d) = 2020 | EXTRACT(year
+date_part('hour', d) = 2 | date has no hour
+date_part(t, d) = 2 | constants
+date_part('year', z) = 2 | AT TIME ZONE
+to_char(s, t) = '2020' | format
+to_char(s, 'TMMonth') = 'mai' | format
+to_char(s, 'YYYY "it''s"') = '2020' | format
+to_char(s, 'J') = '2020' | format
+to_char(i, '999') = '1' | date or a timestamp
+to_char(z, 'YYYY') = '2020' | AT TIME ZONE
+age(d, d1) > INTERVAL '1 year' | EXTRACT(year
+EXTRACT(month FROM age(d, d1)) = 1 | Days are
+EXTRACT(year FROM age(d, i)) = 1 | date or a timestamp
+EXTRACT(year FROM age(z, d)) = 1 | AT TIME ZONE
 z AT TIME ZONE t | constants
 z AT TIME ZONE 'Mars/Base' | constants
 s + INTERVAL '1001 years' | 1000 years
@@ -562,7 +605,6 @@ t SIMILAR TO 'a' | LIKE
 t LIKE 'a!' ESCAPE '!' | escape
 t LIKE 'a' ESCAPE 'xy' | one character
 t LIKE t1 ESCAPE '!' | constants
-to_char(s, 'YYYY') = '2020' | EXTRACT
 random() > 0.5 | Noise
 f % 2.0 = 1 | numeric
 sin(f) | docs/sql.md

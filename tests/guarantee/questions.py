@@ -34,6 +34,11 @@ TOTALS = (
         "SELECT count(*) FROM patients WHERE (sex, city) IN (('male', 'Oslo'), ('female', NULL))"
         " OR (age, active) NOT IN ((27, true))"
     ),
+    "SELECT to_char(visited_at, 'YYYY-MM'), count(*) FROM visits GROUP BY 1",
+    (
+        "SELECT date_part('year', born), EXTRACT(year FROM age(DATE '2024-02-29', born)), count(*)"
+        " FROM patients GROUP BY 1, 2"
+    ),
     "SELECT count(*) FROM visits WHERE patient_id = 7",
     "SELECT count(*) FROM visits WHERE false",
     # Once rounded to 28 digits, and so to 1.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -23,7 +23,7 @@ from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from server import releases
-from tests.guarantee import data, questions
+from tests.guarantee import data, everyday, questions
 from tests.guarantee.generator import Generator
 from tests.guarantee.replay import Replay, Row
 from tests.guarantee.test_road import Recorder
@@ -140,6 +140,26 @@ def test_answers_mean_what_postgres_means(
         except psycopg.errors.DivisionByZero:
             continue  # where Postgres fails, we have NULL
         assert not differences(sql, plan, without_noise(plan, source, monkeypatch), theirs)
+
+
+@pytest.mark.parametrize("sql", [q for q in everyday.ANSWERED if not _READ_OFF.search(q.lower())])
+def test_everyday_queries_mean_what_postgres_means(
+    sql: str, tame_places: list[Replay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = analyze(sql, data.catalog(), options=_WIDE, ask=_ASK, now=datetime.now(UTC))
+    for source in tame_places:
+        theirs = direct(sql, source)
+        assert not differences(sql, plan, without_noise(plan, source, monkeypatch), theirs)
+
+
+def test_most_everyday_queries_are_answered() -> None:
+    assert len(everyday.QUERIES) == 60
+    assert len(everyday.ANSWERED) == 60 - len(everyday.REFUSED)
+    for sql in set(everyday.QUERIES) - set(everyday.ANSWERED):
+        with pytest.raises(Refusal):
+            analyze(sql, data.catalog(), now=datetime.now(UTC))
+    for sql in everyday.ANSWERED:
+        analyze(sql, data.catalog(), now=datetime.now(UTC))
 
 
 def _check(
