@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -265,4 +266,6 @@ def _planned(text: Text) -> PrivatePlan:
     parameters = [Decimal(str(p)) if isinstance(p, float) else p for p in text.parameters]
     rows, groups = (asked.get(f"max_{name}_contributed") for name in ("rows", "groups"))
     options = QueryOptions(rows, groups)
-    return analyze(text.sql, CATALOG, ask=ask, parameters=parameters, options=options)
+    return analyze(
+        text.sql, CATALOG, ask=ask, parameters=parameters, options=options, now=datetime.now(UTC)
+    )
