@@ -177,6 +177,8 @@ def assert_alike(these: Asked, text: Text) -> None:
         reply = of[text.name]
         assert outcome(reply) == "A", (name, reply.text)
         body = reply.json()
+        # The databases are asked one after the other, and the clock goes on.
+        body["notices"] = [one for one in body["notices"] if "current time" not in one]
         told.add(repr([body[part] for part in ("columns", "mechanisms", "notices", "loss")]))
         assert body["loss"] == loss_json(plan.loss)
         if public and name != "empty":  # that has no public rows either
