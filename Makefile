@@ -48,7 +48,7 @@ bench: $(READY) ## Measure speed and error against plain SQL; takes some minutes
 serve: $(READY) ## Serve with the settings of the environment (EPSQL_...); see docs.
 	@$(BIN)/epsql serve $(ARGS)
 
-lock: $(READY) ## Write requirements.lock anew from pyproject.toml, and that of tests/clients (asks the package registry).
+lock: $(READY) ## Write requirements.lock anew from pyproject.toml, and those of tests/clients (asks the package registry).
 	@$(INSTALL) --quiet pip pip-tools
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
@@ -56,6 +56,9 @@ lock: $(READY) ## Write requirements.lock anew from pyproject.toml, and that of 
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--output-file tests/clients/requirements.lock tests/clients/requirements.in
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file tests/clients/superset.lock tests/clients/superset.in
 	@echo "the locks are new; read the difference, then run make clients test-all."
 
 clean: ## Remove .venv, .demo and everything that tools leave behind.
@@ -77,7 +80,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 	@echo "$(VENV) is ready."
 
-$(CLIENTS_READY): tests/clients/requirements.lock tests/clients/package.json | $(READY)
+$(CLIENTS_READY): tests/clients/requirements.lock tests/clients/superset.lock tests/clients/package.json | $(READY)
 	@[ -x $(CLIENTS)/bin/python ] || $(PYTHON) -m venv --without-pip $(CLIENTS)
 	@$(PYTHON) -m pip --python $(CLIENTS)/bin/python install --disable-pip-version-check --quiet \
 		--require-hashes -r tests/clients/requirements.lock
@@ -85,5 +88,9 @@ $(CLIENTS_READY): tests/clients/requirements.lock tests/clients/package.json | $
 	@if command -v npm > /dev/null; then \
 		npm install --prefix $(CLIENTS) --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error; \
 	else echo "There is no npm here: the tests of Node's drivers will be skipped."; fi
+	@[ -x $(CLIENTS)/superset/bin/python ] || $(PYTHON) -m venv --without-pip $(CLIENTS)/superset
+	@$(PYTHON) -m pip --python $(CLIENTS)/superset/bin/python install --disable-pip-version-check --quiet \
+		--no-deps --no-compile --require-hashes -r tests/clients/superset.lock \
+		|| echo "Superset could not be installed for this Python: its test will be skipped."
 	@touch $(CLIENTS_READY)
 	@echo "$(CLIENTS) is ready."

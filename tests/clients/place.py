@@ -86,7 +86,18 @@ def program(name: str, package: str) -> Path:
 
 def client_program(name: str) -> Path:
     """A program of ``.clients``, or a skip."""
-    found = CLIENTS / "bin" / name
+    return _of_clients(CLIENTS / "bin" / name, name)
+
+
+def superset() -> Path:
+    """The Python that has Superset, or a skip."""
+    found = _of_clients(CLIENTS / "superset" / "bin" / "python", "superset")
+    if not list(found.parents[1].glob("lib/*/site-packages/superset")):
+        pytest.skip("Superset could not be installed for this Python")
+    return found
+
+
+def _of_clients(found: Path, name: str) -> Path:
     if not found.exists():
         pytest.skip(f"{name} is not in .clients: make clients")
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.place import HERE, Place, client_program, node_modules, program, r_with
+from tests.clients.place import HERE, Place, client_program, node_modules, program, r_with, superset
 from tests.clients.same import assert_same
 
 PYTHON = (
@@ -36,6 +36,8 @@ JDBC = {
 }
 EVERY_TIME = ("as it comes", "simple", "prepared at once")
 """The modes that differ most; the others are in the slow part."""
+SUPERSETS_STEPS = ("PT5S", "PT30S", "PT5M", "PT10M", "PT15M", "PT30M")
+"""Its time grains of several seconds or minutes, which are refused."""
 JDBC_JAR = Path("/usr/share/java/postgresql.jar")
 
 
@@ -78,6 +80,17 @@ def test_r(odbc, direct, front):
     command = [r_with("RPostgreSQL", "RODBC", "dbplyr"), script, odbc]
     # Of every schema: epsql's own are among them.
     known = {"tables": '"budget", "cities"'}
+    assert_same(direct.printed(command), front.printed(command), known)
+
+
+def test_superset(direct, front):
+    command = [superset(), HERE / "python" / "superset_engine.py"]
+    known = {
+        "catalogs": r"\['clinic'\]",
+        "samples": "InsufficientPrivilege 42501",
+        "grain PT1S": "InvalidParameterValue 22023",
+        **{f"grain {grain}": "FeatureNotSupported 0A000" for grain in SUPERSETS_STEPS},
+    }
     assert_same(direct.printed(command), front.printed(command), known)
 
 
