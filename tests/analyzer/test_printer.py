@@ -150,6 +150,7 @@ def test_the_reading_of_trees_tells_parentheses(written, tree):
 
 _PLAIN = re.compile(
     r"""[A-Za-z_][A-Za-z0-9_]* | "[a-z_][a-z0-9_]*" | '[-0-9.:\s]+' | '(?:day|week|month)' | "C"
+      | '(?:YYYY|MM|DD|HH24|MI|Q|[-/.: ])+'
       | \$?[0-9.]+ | [-+*/%<>=(),.|:&\s] """,
     re.VERBOSE,
 )

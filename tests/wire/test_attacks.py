@@ -90,7 +90,8 @@ def test_a_schema_in_front_hides_no_protected_table(door, name, ada):
         ("bmi > %b", Decimal("NaN")),
         ("bmi > %b", Decimal("1e400")),
         ("name LIKE %b", "Ali\\"),
-        ("age = ANY(%b)", [1, 2]),
+        ("age = ANY(%b)", [[1, 2], [3, 4]]),
+        ("age = ANY(%b)", list(range(2_000))),
         ("name = %b", "\u0000"),
     ],
 )
