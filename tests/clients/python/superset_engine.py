@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from canonical import BY_SEX, CITIES, JOINED, attempt, say
@@ -23,7 +24,7 @@ os.environ |= {"SUPERSET_CONFIG_PATH": str(HOME / "settings.py"), "SUPERSET_HOME
 from superset.app import create_app  # noqa: E402 - it reads its settings when it is imported
 
 
-def database():
+def database() -> Any:
     """The place, as Superset keeps a connection to it."""
     from superset.models.core import Database
 
@@ -37,7 +38,7 @@ def database():
     return found
 
 
-def catalog(place) -> None:
+def catalog(place: Any) -> None:
     from superset.sql.parse import Table
 
     say("engine", place.db_engine_spec.__name__)
@@ -54,7 +55,7 @@ def catalog(place) -> None:
         say(f"foreign keys of {name}", len(place.get_foreign_keys(table)))
 
 
-def grains(place) -> None:
+def grains(place: Any) -> None:
     """A chart over time, at each of Superset's time grains: whether it is answered."""
     from sqlalchemy import column
 
@@ -66,7 +67,7 @@ def grains(place) -> None:
         )
 
 
-def rows(place, sql: str) -> list:
+def rows(place: Any, sql: str) -> list[tuple[Any, ...]]:
     """What the SQL lab shows of a query: through the engine's own execute and fetch."""
     with place.get_raw_connection(schema="public") as connection:
         cursor = connection.cursor()
@@ -74,7 +75,7 @@ def rows(place, sql: str) -> list:
         return [tuple(row) for row in place.db_engine_spec.fetch_data(cursor, 1000)]
 
 
-def lab(place) -> None:
+def lab(place: Any) -> None:
     attempt("by sex", lambda: rows(place, BY_SEX))
     attempt("limited", lambda: rows(place, place.apply_limit_to_sql(BY_SEX, 2)))
     attempt("a join", lambda: rows(place, JOINED))
@@ -87,7 +88,7 @@ def lab(place) -> None:
     say("types of the frame", [str(kind) for kind in frame.dtypes])
 
 
-def stopped(place) -> None:
+def stopped(place: Any) -> None:
     """The SQL lab's stop button: another connection ends the one that it named."""
     spec = place.db_engine_spec
     with place.get_raw_connection() as asking, place.get_raw_connection() as stopping:
