@@ -5,8 +5,10 @@ Run by the Python of ``.clients/superset``. Superset's own tables are a SQLite f
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +18,7 @@ from urllib.parse import quote
 from canonical import BY_SEX, CITIES, JOINED, attempt, say
 
 HOME = Path(tempfile.mkdtemp(prefix="superset-"))
+atexit.register(shutil.rmtree, HOME)
 (HOME / "settings.py").write_text(
     f"SECRET_KEY = {'s' * 42!r}\nSQLALCHEMY_DATABASE_URI = 'sqlite:///{HOME}/superset.db'\n"
 )
