@@ -229,8 +229,12 @@ def _cast(node: exp.Cast) -> Form:
     return ("cast", argument, type_, *modifiers)
 
 
-@reads(exp.Array, args=("expressions",))
+@reads(exp.Array, args=("expressions", "value_constructor"))
 def _array(node: exp.Array) -> Form:
+    # Brackets are marked where the one element is a subquery: without them it is another array.
+    alone = len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Query)
+    if bool(node.args.get("value_constructor")) != alone:
+        raise Unsupported("ARRAY of a subquery is not supported.", position=position_of(node))
     return ("array", *forms(node.expressions))
 
 

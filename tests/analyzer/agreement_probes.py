@@ -385,6 +385,7 @@ SELECT semi.a FROM cities AS semi
 SELECT a FROM t WHERE a = $1 AND b = ''
 SELECT current_date - 1, now(), localtimestamp FROM t WHERE a < current_timestamp - interval '1 day'
 SELECT a FROM t WHERE a = ANY ('{1,2}'::int[]) AND b <> ALL (ARRAY[1, 2]) OR c = SOME ($1)
+SELECT a FROM t WHERE a = ANY (ARRAY[(SELECT b FROM u)])
 """.strip().splitlines()
 
 REFUSED = """
