@@ -229,13 +229,17 @@ def test_a_server_does_not_start_on_a_ledger_that_was_restored(place, postgres, 
 
 def test_both_doors_lead_to_one_account(place):
     """And the server ends the sessions that are open when it stops."""
-    token = place.run("token new ada").strip()
+    place.run("migrate")
+    with psycopg.connect(place.data) as connection:
+        connection.execute(place.run("policy grants whole_reader").encode())
+    place.run("analyst add ivy")
+    token = place.run("token new ivy").strip()
     with (
         serving(place.environment) as server,
         httpx.Client(base_url=server.url, timeout=30) as client,
     ):
         client.headers["Authorization"] = f"Bearer {token}"
-        session = psycopg.connect(f"{server.wire} user=ada", password=token, autocommit=True)
+        session = psycopg.connect(f"{server.wire} user=ivy", password=token, autocommit=True)
         session.execute("SET epsql.epsilon = '0.125'")
         rows = session.execute("SELECT sex, count(*) FROM patients GROUP BY sex").fetchall()
         question = {"sql": "SELECT sex, count(*) FROM patients GROUP BY sex", "epsilon": "0.125"}

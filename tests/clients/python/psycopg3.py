@@ -183,11 +183,13 @@ def pipelines(connection: psycopg.Connection) -> None:
             connection.execute(text.encode()) for text in (PATIENTS, CITIES, BY_SEX, "SELECT 1")
         ]
     say("pipeline", [one.fetchall() for one in found])
+    # Made before: the error can come while the statement after it is being sent.
+    first, broken, skipped = (connection.cursor() for _ in range(3))
     try:
         with connection.pipeline() as pipeline:
-            first = connection.execute(PATIENTS.encode())
-            broken = connection.execute("SELECT nope FROM patients")
-            skipped = connection.execute(PATIENTS.encode())
+            first.execute(PATIENTS.encode())
+            broken.execute("SELECT nope FROM patients")
+            skipped.execute(PATIENTS.encode())
             pipeline.sync()
     except psycopg.Error as error:
         failed("broken pipeline", error)
