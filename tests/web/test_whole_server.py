@@ -34,7 +34,7 @@ max_groups_contributed = 1
 epsilon = 3
 delta = "1e-6"
 [budgets.dataset]
-epsilon = 4
+epsilon = 5
 delta = "1e-6"
 [losses.default]
 epsilon = 1
