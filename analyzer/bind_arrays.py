@@ -16,7 +16,7 @@ from analyzer.expressions import Constant, Expr
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant, widest
 from analyzer.refusals import BadArgument, SyntaxRefused, TooComplex, Unsupported, WrongType
-from analyzer.syntax import only
+from analyzer.syntax import only, without_parens
 from analyzer.types import Type
 
 if TYPE_CHECKING:
@@ -35,9 +35,12 @@ _ELEMENT = re.compile(
 def one_of(value: Expr, choices: Sequence[Expr]) -> Expr:
     """Whether ``value`` is one of the choices, as IN says it."""
     found = [build("=", [value, choice]) for choice in choices]
-    if not found:
-        return constant(False)
-    return found[0] if len(found) == 1 else build("or", found)
+    return any_of(found) if found else constant(False)
+
+
+def any_of(conditions: Sequence[Expr]) -> Expr:
+    """Whether one of the conditions holds; there is at least one."""
+    return conditions[0] if len(conditions) == 1 else build("or", conditions)
 
 
 def within_array(binder: ExpressionBinder, value: Expr, node: exp.Expression) -> Expr:
@@ -50,10 +53,7 @@ def within_array(binder: ExpressionBinder, value: Expr, node: exp.Expression) ->
         BadArgument: a text that is no array, or has an element of another type.
         WrongType: elements of types that do not compare.
     """
-    while isinstance(node, exp.Paren):
-        only(node, "this")
-        node = node.this
-    target = None
+    node, target = without_parens(node), None
     if isinstance(node, exp.Cast):
         only(node, "this", "to")
         node, target = node.this, _element_type(node.args["to"])
@@ -76,9 +76,7 @@ def _element_type(target: exp.Expression) -> exp.Expression:
 
 def _elements(binder: ExpressionBinder, node: exp.Expression) -> list[Expr] | None:
     """The elements; None for a NULL in place of the array."""
-    while isinstance(node, exp.Paren):
-        only(node, "this")
-        node = node.this
+    node = without_parens(node)
     if isinstance(node, exp.Array):
         only(node, "expressions")
         _check_length(node.expressions)

@@ -14,7 +14,7 @@ from analyzer.functions.base import coerce, constant
 from analyzer.refusals import BadArgument, Refusal, Unsupported, WrongGrouping, WrongType
 from analyzer.scope import Scope, name_of
 from analyzer.stages import COMPANIONS, SortKey
-from analyzer.syntax import only, position_of
+from analyzer.syntax import only, position_of, without_parens
 from analyzer.types import Type
 
 _AGGREGATES = (exp.AggFunc, *AGGREGATES)
@@ -37,9 +37,7 @@ def items_of(tree: exp.Select) -> list[Item]:
 
 
 def _item(node: exp.Expression) -> Item:
-    name, what = output_name(node), inner(node)
-    while isinstance(what, exp.Paren):
-        what = what.this
+    name, what = output_name(node), without_parens(inner(node))
     if isinstance(what, exp.Anonymous) and str(what.this).lower() in COMPANIONS:
         function = str(what.this).lower()
         if len(what.expressions) != 1:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from analyzer.bind_arrays import one_of, within_array
+from analyzer.bind_arrays import any_of, one_of, within_array
 from analyzer.bind_calls import FUNCTIONS_BY_SYNTAX, call, refuse_function
 from analyzer.catalog import Given
 from analyzer.expressions import Constant, Expr
@@ -264,7 +264,7 @@ class ExpressionBinder:
             build("and", [build("=", [v, self.bind(e)]) for v, e in zip(values, row, strict=True)])
             for row in (r.expressions for r in node.expressions)
         ]
-        return rows[0] if len(rows) == 1 else build("or", rows)
+        return any_of(rows)
 
     def on_exists(self, node: exp.Expression) -> Expr:
         only(node, "this")

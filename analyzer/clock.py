@@ -15,23 +15,26 @@ from sqlglot import exp
 
 from analyzer.bind_calls import interval_text
 from analyzer.dates import TIMES, UNITS, cut, days, later, moment
+from analyzer.expressions import Interval
 from analyzer.functions.times import interval_parts
 from analyzer.refusals import BadArgument
 from analyzer.syntax import Tree, given
 
-CLOCKS = (exp.CurrentDate, exp.CurrentTimestamp, exp.Localtimestamp)
-_NAMES = {exp.CurrentDate: "current_date", exp.CurrentTimestamp: "now"}
+_CLOCKS: dict[type[exp.Expression], str] = {
+    exp.CurrentDate: "current_date",
+    exp.CurrentTimestamp: "now",
+    exp.Localtimestamp: "localtimestamp",
+}
 """What PostgreSQL calls a column of them; now() and CURRENT_TIMESTAMP are one to sqlglot."""
-
-
 _OF_FIELDS = ("age", "date_part", "to_char")
+"""Functions that read a time as it is in UTC."""
 
 
 def reads_clock(tree: Tree) -> bool:
     """Whether it does, also as age(x) does, which counts until today."""
     return any(
-        isinstance(node, CLOCKS) or (_is_age(node) and len(node.expressions) == 1)
-        for node in tree.find_all(*CLOCKS, exp.Anonymous)
+        not isinstance(node, exp.Anonymous) or (_is_age(node) and len(node.expressions) == 1)
+        for node in tree.find_all(*_CLOCKS, exp.Anonymous)
     )
 
 
@@ -43,8 +46,8 @@ def stopped(tree: Tree, now: datetime) -> Tree:
     """
     for select in tree.find_all(exp.Select):
         for item in select.expressions:
-            if type(item) in CLOCKS:
-                item.replace(exp.alias_(item.copy(), _NAMES.get(type(item), "localtimestamp")))
+            if type(item) in _CLOCKS:
+                item.replace(exp.alias_(item.copy(), _CLOCKS[type(item)]))
 
     def replaced(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Extract):
@@ -142,11 +145,6 @@ def _moved(node: exp.Expression, now: datetime) -> date | None:
 
 def _at(value: Fraction | None, distance: Fraction) -> datetime:
     found = None if value is None else value + distance
-    if found is None or TIMES.lower is None or TIMES.upper is None:
-        raise BadArgument(_FAR)
-    if not TIMES.lower <= found <= TIMES.upper:
-        raise BadArgument(_FAR)
+    if found is None or not Interval(found, found).within(TIMES):
+        raise BadArgument("This time is outside of the years 1 to 9999.")
     return moment(found)
-
-
-_FAR = "This time is outside of the years 1 to 9999."

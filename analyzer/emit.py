@@ -23,8 +23,7 @@ from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
 from analyzer.plan import Part, Statement
 from analyzer.printing import Printer
-from analyzer.relation import Aggregation
-from analyzer.units import scanned
+from analyzer.relation import Aggregation, visible_scans
 
 
 def exact_statement(
@@ -181,7 +180,7 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
         each = ", ".join(["e.owner", *_in_sets([f"e.{name}" for name in names]), *values])
         text = f"SELECT {each} FROM (\n{text}\n) AS e CROSS JOIN {_sets(keys)}"
         names.append(f"k{len(names)}")
-    by_owner = any(scan.table.unit_index for scan in scanned(aggregation.source))
+    by_owner = any(scan.table.unit_index for scan in visible_scans(aggregation.source))
     return Rows(text, tuple(names), {a: f"v{i}" for i, a in enumerate(arguments)}, by_owner)
 
 

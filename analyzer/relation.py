@@ -161,3 +161,10 @@ def scans(relation: Relation) -> Iterable[Scan]:
     else:
         yield from scans(relation.left)
         yield from scans(relation.right)
+
+
+def visible_scans(relation: Relation) -> list[Scan]:
+    """The tables of a FROM whose columns are visible as they are: not those inside subqueries."""
+    if isinstance(relation, Join):
+        return [*visible_scans(relation.left), *visible_scans(relation.right)]
+    return [relation] if isinstance(relation, Scan) else []

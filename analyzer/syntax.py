@@ -36,6 +36,14 @@ def only(node: exp.Expression, *allowed: str) -> None:
             )
 
 
+def without_parens(node: exp.Expression) -> exp.Expression:
+    """What stands in parentheses, however many."""
+    while isinstance(node, exp.Paren):
+        only(node, "this")
+        node = node.this
+    return node
+
+
 def array_beside(node: exp.Expression) -> exp.Expression | None:
     """The array of ``x = ANY (array)`` and of ``x <> ALL (array)``; None where it is neither."""
     if not isinstance(node, exp.EQ | exp.NEQ):

@@ -25,6 +25,7 @@ from analyzer.relation import (
     Scan,
     Union,
     conjuncts,
+    visible_scans,
 )
 from analyzer.types import Type
 
@@ -242,9 +243,9 @@ def join_hint(left: Relation, right: Relation, names: Names, catalog: Catalog) -
     if all(owners):
         return f"Join on the privacy unit: ON {owners[0][0]} = {owners[1][0]}."
     for child, parent in ((right, left), (left, right)):
-        for scan in scanned(child):
+        for scan in visible_scans(child):
             hop = scan.table.path[0] if scan.table.path else None
-            for other in scanned(parent):
+            for other in visible_scans(parent):
                 if hop is not None and other.table.name == hop.table:
                     a, b = names.get((scan.alias, hop.column)), names.get((other.alias, hop.key))
                     if a and b:
@@ -255,7 +256,7 @@ def join_hint(left: Relation, right: Relation, names: Names, catalog: Catalog) -
 def _path_hint(sides: Sequence[Relation], names: Names, catalog: Catalog) -> str:
     """The tables in between, where a table's own columns do not hold the unit key."""
     for side in sides:
-        for scan in scanned(side):
+        for scan in visible_scans(side):
             hop = scan.table.path[0] if len(scan.table.path) > 1 else None
             written = names.get((scan.alias, hop.column)) if hop else None
             if hop and written:
@@ -265,10 +266,3 @@ def _path_hint(sides: Sequence[Relation], names: Names, catalog: Catalog) -> str
                     f" JOIN {between.name} ON {written} = {between.name}.{hop.key}."
                 )
     return "Keep the privacy unit's key in every subquery, and join on it."
-
-
-def scanned(relation: Relation) -> list[Scan]:
-    """The tables of a FROM whose columns are visible as they are."""
-    if isinstance(relation, Join):
-        return [*scanned(relation.left), *scanned(relation.right)]
-    return [relation] if isinstance(relation, Scan) else []

@@ -36,23 +36,16 @@ CITIES = (
 KINDS = ("emergency", "planned", "remote")
 DIAGNOSES = ("asthma", "diabetes", "flu", "fracture", "hiv", "migraine")
 
-POLICY = """
-dataset = "clinic"
 
-[privacy_unit]
-table = "patients"
-key = "id"
-
-[contribution]
-max_rows_contributed = 20
-max_groups_contributed = 5
-
+def budgets(analyst: int = 10, dataset: int = 50) -> str:
+    """The part of a policy that says what answers may cost; both are caps of epsilon."""
+    return f"""
 [budgets.analyst]
-epsilon = 10
+epsilon = {analyst}
 delta = "1e-5"
 
 [budgets.dataset]
-epsilon = 50
+epsilon = {dataset}
 delta = "1e-4"
 
 [losses.default]
@@ -62,7 +55,26 @@ delta = "1e-9"
 [losses.maximum]
 epsilon = 5
 delta = "1e-6"
+"""
 
+
+def policy(analyst: int = 10, dataset: int = 50) -> str:
+    """The clinic's, with other caps where more or less is to be spent."""
+    return _CLINIC + budgets(analyst, dataset) + _TABLES
+
+
+_CLINIC = """
+dataset = "clinic"
+
+[privacy_unit]
+table = "patients"
+key = "id"
+
+[contribution]
+max_rows_contributed = 20
+max_groups_contributed = 5
+"""
+_TABLES = """
 [tables.patients.columns]
 id = { type = "integer", nullable = false }
 name = { type = "text" }
@@ -109,6 +121,7 @@ unique = [["name"]]
 name = { type = "text", nullable = false }
 region = { type = "text", nullable = false }
 """
+POLICY = policy()
 
 SCHEMA = """
 CREATE TABLE cities (name text PRIMARY KEY, region text NOT NULL);

@@ -10,11 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from tests.fixture import KINDS, POLICY, Clinic, clinic
+from tests.fixture import KINDS, Clinic, clinic, policy
 
-ROOMY_POLICY = POLICY.replace("epsilon = 10\n", "epsilon = 90000\n").replace(
-    "epsilon = 50\n", "epsilon = 900000\n"
-)
+ROOMY_POLICY = policy(90_000, 900_000)
 """The clinic's policy with budgets that no test reaches."""
 
 DATABASE = "clinic"

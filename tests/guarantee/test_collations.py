@@ -14,10 +14,11 @@ import pytest
 from analyzer.analyze import analyze
 from analyzer.catalog import Catalog
 from server.policy import parse_policy
+from tests.fixture import budgets
 from tests.guarantee.replay import Replay
 from tests.postgres import Postgres
 
-POLICY = """
+_UNITS = """
 dataset = "named"
 
 [[privacy_units]]
@@ -32,23 +33,8 @@ max_members_contributed = 2
 [contribution]
 max_rows_contributed = 3
 max_groups_contributed = 2
-
-[budgets.analyst]
-epsilon = 10
-delta = "1e-5"
-
-[budgets.dataset]
-epsilon = 50
-delta = "1e-4"
-
-[losses.default]
-epsilon = 1
-delta = "1e-9"
-
-[losses.maximum]
-epsilon = 5
-delta = "1e-6"
-
+"""
+_TABLES = """
 [tables.houses.columns]
 id = { type = "text", nullable = false }
 
@@ -75,6 +61,7 @@ path = ["event -> events.key", "person -> people.id"]
 [tables.parts.columns]
 event = { type = "text" }
 """
+POLICY = _UNITS + budgets() + _TABLES
 
 SCHEMA = """
 CREATE TABLE houses (id text COLLATE "C" PRIMARY KEY);

@@ -18,11 +18,12 @@ from analyzer.analyze import analyze
 from analyzer.plan import PrivatePlan, QueryOptions
 from analyzer.refusals import Refusal
 from server.policy import parse_policy
+from tests.fixture import budgets
 from tests.guarantee.replay import Replay, violations
 from tests.postgres import Postgres
 from tests.released import changed
 
-POLICY = """
+_UNITS = """
 dataset = "town"
 
 [[privacy_units]]
@@ -41,20 +42,8 @@ key = "id"
 [contribution]
 max_rows_contributed = 5
 max_groups_contributed = 2
-
-[budgets.analyst]
-epsilon = 10
-delta = "1e-5"
-[budgets.dataset]
-epsilon = 50
-delta = "1e-4"
-[losses.default]
-epsilon = 1
-delta = "1e-9"
-[losses.maximum]
-epsilon = 5
-delta = "1e-6"
-
+"""
+_TABLES = """
 [tables.households]
 unique = [["id"]]
 [tables.households.columns]
@@ -91,6 +80,7 @@ cost = { type = "integer", lower = -50, upper = 100 }
 id = { type = "integer", nullable = false }
 field = { type = "text", values = ["x", "y"] }
 """
+POLICY = _UNITS + budgets() + _TABLES
 CATALOG = parse_policy(POLICY)
 NESTED = (
     "SELECT count(*) FROM patients",

@@ -32,14 +32,12 @@ from server.questions import Dataset
 from server.shadow.shadow import Shadow
 from server.wire.server import Limits, Parts, WireServer
 from server.wire.tls import Tls, tls
-from tests.fixture import CITIES, POLICY, clinic, load
+from tests.fixture import CITIES, clinic, load, policy
 from tests.postgres import Postgres
 
 T = TypeVar("T")
 
-CATALOG = parse_policy(
-    POLICY.replace("epsilon = 10\n", "epsilon = 1000\n").replace("epsilon = 50", "epsilon = 900000")
-)
+CATALOG = parse_policy(policy(1_000, 900_000))
 
 PATIENCE = 20
 

@@ -129,6 +129,18 @@ def seen_parameters(door: Door) -> Iterator[list[Any]]:
         del gateway.query
 
 
+def thrice(
+    door: Door, ada: psycopg.Connection, sql: str, value: Any, text: str
+) -> list[tuple[Any, ...]]:
+    """Asks with a parameter in text, as psycopg writes it at ``text``, in binary, and over asyncpg;
+    the parameters that come of it."""
+    with seen_parameters(door) as seen:
+        ada.execute(sql.replace("$1", text), [value])
+        ada.execute(sql.replace("$1", "%b"), [value])
+        asyncio.run(over_asyncpg(door, ada, sql, value))
+    return seen
+
+
 async def over_asyncpg(door: Door, ada: psycopg.Connection, sql: str, value: Any) -> None:
     connection = await asyncpg.connect(
         host="127.0.0.1", port=door.port, database="clinic",
@@ -141,11 +153,7 @@ async def over_asyncpg(door: Door, ada: psycopg.Connection, sql: str, value: Any
 @pytest.mark.parametrize("condition, value", PARAMETERS)
 def test_parameters(door, ada, condition, value):
     """In text and in binary, and what they stand for is what is asked."""
-    with seen_parameters(door) as seen:
-        sql = f"SELECT count(*) FROM {condition}"
-        ada.execute(sql.replace("$1", "%s"), [value])
-        ada.execute(sql.replace("$1", "%b"), [value])
-        asyncio.run(over_asyncpg(door, ada, sql, value))
+    seen = thrice(door, ada, f"SELECT count(*) FROM {condition}", value, "%s")
     wanted = value
     if isinstance(value, float):
         wanted = Decimal(str(value))
@@ -172,11 +180,7 @@ ARRAYS = [
 @pytest.mark.parametrize("condition, value", ARRAYS)
 def test_arrays_as_parameters(door, ada, condition, value):
     """In text and in binary: their elements are what is asked for."""
-    with seen_parameters(door) as seen:
-        sql = f"SELECT count(*) FROM patients WHERE {condition}"
-        ada.execute(sql.replace("$1", "%t"), [value])
-        ada.execute(sql.replace("$1", "%b"), [value])
-        asyncio.run(over_asyncpg(door, ada, sql, value))
+    seen = thrice(door, ada, f"SELECT count(*) FROM patients WHERE {condition}", value, "%t")
     kinds: dict[type, Any] = {float: lambda v: Decimal(str(v)), date: str, UUID: str}
     wanted = tuple(kinds.get(type(one), lambda v: v)(one) for one in value)
     assert seen == [(wanted,)] * 3

@@ -13,6 +13,7 @@ import pytest
 from server.policy import parse_policy
 from server.web.application import create_app
 from server.web.services import Services
+from tests.fixture import budgets
 from tests.wire.conftest import Door, running_door
 
 FIRST, SECOND = 400, 500
@@ -33,18 +34,7 @@ key = "id"
 [contribution]
 max_rows_contributed = 1
 max_groups_contributed = 1
-[budgets.analyst]
-epsilon = 1000
-delta = "1e-5"
-[budgets.dataset]
-epsilon = 10000
-delta = "1e-4"
-[losses.default]
-epsilon = 1
-delta = "1e-9"
-[losses.maximum]
-epsilon = 5
-delta = "1e-6"
+{budgets(1_000, 10_000)}
 [tables.people.columns]
 id = {{ type = "integer", nullable = false }}
 a = {{ type = "text", nullable = false, values = {json.dumps(_values(FIRST, width))} }}

@@ -45,9 +45,7 @@ ROOMY = 10**18
 """A cap that no test reaches, in ledger steps."""
 SHARED = "shared"
 """A second data set, over the same tables, whose own account is small."""
-POLICY = fixture.POLICY.replace("epsilon = 10\n", "epsilon = 9000\n").replace(
-    "epsilon = 50\n", "epsilon = 90000\n"
-)
+POLICY = fixture.policy(9_000, 90_000)
 
 
 class Spy:
@@ -270,8 +268,7 @@ class _Server(Server):
 
 def shared_policy() -> str:
     """The same tables as a second data set, of which all analysts together may spend little."""
-    text = POLICY.replace('dataset = "clinic"', f'dataset = "{SHARED}"')
-    return text.replace("epsilon = 90000\n", "epsilon = 10\n").replace("= 9000\n", "= 10\n")
+    return fixture.policy(10, 10).replace('dataset = "clinic"', f'dataset = "{SHARED}"')
 
 
 @contextmanager
