@@ -140,8 +140,11 @@ class History(Administration):
             row = (await connection.execute(_ONE_RELEASE, which)).one_or_none()
         return None if row is None else _release(row)
 
-    async def earlier(self, analyst_id: UUID, dataset: str, question_digest: str) -> list[Earlier]:
-        """The analyst's own answered releases of a question, of the present epoch, newest first."""
+    async def earlier(
+        self, analyst_id: UUID, dataset: str, question_digest: str
+    ) -> tuple[list[Earlier], Chain]:
+        """The analyst's own answered releases of a question, of the present epoch, newest first;
+        and the end of the journal that this is of."""
         which = {
             "analyst": str(analyst_id),
             "dataset": dataset,
@@ -153,8 +156,8 @@ class History(Administration):
             rows = (await connection.execute(_EARLIER, which)).all()
             return [_earlier(row) for row in rows], sum(len(row.cells) for row in rows)
 
-        known, _ = await self._recall.of(("earlier", *which.values()), find)
-        return list(known)
+        known, end = await self._recall.of(("earlier", *which.values()), find)
+        return list(known), end
 
     async def days(self, analyst_id: UUID, dataset: str, unit: str, limit: int = 30) -> list[Day]:
         """What the last days cost the analyst's account of a unit, newest first; only days with

@@ -112,10 +112,16 @@ class Ledger(History):
         assert outcome is not None
         return outcome
 
-    async def look(self, request: Request) -> Reservation | Replay | None:
+    async def look(
+        self, request: Request, seen: Chain | None = None
+    ) -> Reservation | Replay | None:
         """What :meth:`reserve` would come to, where that is an answer for nothing; else None.
 
         It reads, and writes nothing: who has asked before waits for nobody.
+
+        Args:
+            request: what is asked for.
+            seen: the end of the journal, if the asker has looked at it already.
 
         Raises:
             RequestIdConflict: the request id stands for another question.
@@ -136,7 +142,7 @@ class Ledger(History):
             request.plan_digest,
             request.replayable,
         )
-        answer, end = await self._recall.of(("look", *key), find)
+        answer, end = await self._recall.of(("look", *key), find, seen)
         if isinstance(answer, Reservation):
             accounts = tuple(account.at(end.at) for account in answer.balances.accounts)
             return replace(answer, balances=Balances(accounts))

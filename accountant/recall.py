@@ -5,21 +5,21 @@ For answers that cost nothing: whether they still do is one look at the head, an
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accountant.errors import LedgerUnavailable
+from accountant.looks import Looks
 from accountant.records import GENESIS, Chain
-from accountant.transactions import reading, transaction
+from accountant.transactions import WRITABLE, look, transaction
 
 T = TypeVar("T")
 
-_END = text("SELECT number, hash, greatest(at, clock_timestamp()) AS at FROM head")
+_END = text(f"SELECT number, hash, greatest(at, clock_timestamp()) AS at, {WRITABLE} FROM head")
 _MOST = 512
 _MOST_TEXT = 1 << 24
 """Of how many things, and of how many characters in all: what was read last stays."""
@@ -33,13 +33,13 @@ class Recall:
         self._end = (0, GENESIS)
         self._found: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._text = 0
-        self._looks: asyncio.Task[Chain] | None = None
-        self._next: asyncio.Task[Chain] | None = None
+        self._looks = Looks(self._look)
 
     async def of(
         self,
         key: Hashable,
         find: Callable[[AsyncConnection, Chain], Awaitable[tuple[T, int]]],
+        seen: Chain | None = None,
     ) -> tuple[T, Chain]:
         """What ``find`` finds, with the end of the journal, and the ledger's time, that it is of.
 
@@ -47,12 +47,13 @@ class Recall:
             key: of what is to be found.
             find: reads it, in one transaction, at an end of the journal or after; and says how many
                 characters it has.
+            seen: an end that is new enough; else there is a look at it.
 
         Raises:
             LedgerUnavailable: the database failed.
         """
         if key in self._found:
-            end = await self._now()
+            end = seen or await self._now()
             if (end.number, end.hash) == self._end and key in self._found:
                 self._found.move_to_end(key)
                 return cast("T", self._found[key][0]), end
@@ -63,17 +64,14 @@ class Recall:
         return value, end
 
     async def _now(self) -> Chain:
-        """The end of the journal at some moment after the call; who calls meanwhile shares it."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._look(self._looks))
-        return await asyncio.shield(self._next)
+        """The end of the journal at some moment after the call."""
+        end = await self._looks.at(None)
+        assert end is not None
+        return end
 
-    async def _look(self, before: asyncio.Task[Chain] | None) -> Chain:
-        if before is not None:
-            await asyncio.wait({before})
-        self._looks, self._next = self._next, None  # who comes from now on needs a later one
-        async with reading(self._engine) as connection:
-            return await _end(connection)
+    async def _look(self, _: Iterable[None]) -> Mapping[None, Chain]:
+        (row,) = await look(self._engine, _END)
+        return {None: _chain(row)}
 
     def _remember(self, end: Chain, key: Hashable, value: object, size: int) -> None:
         if (end.number, end.hash) != self._end:
@@ -89,4 +87,8 @@ async def _end(connection: AsyncConnection) -> Chain:
     row = (await connection.execute(_END)).one_or_none()
     if row is None:
         raise LedgerUnavailable
+    return _chain(row)
+
+
+def _chain(row: Row[Any]) -> Chain:
     return Chain(row.number, row.hash, row.at)

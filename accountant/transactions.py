@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import psycopg.errors
-from sqlalchemy import text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -26,7 +27,8 @@ _PIN = text("""
                       CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
                            THEN 'on' ELSE current_setting('synchronous_commit') END, true)
 """)
-_READ_ONLY = text("SELECT current_setting('transaction_read_only')")
+WRITABLE = "current_setting('transaction_read_only') = 'off' AS writable"
+"""Has to be among the columns of each :func:`look`."""
 
 
 class Duplicate(Exception):
@@ -73,20 +75,28 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
-@asynccontextmanager
-async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """For statements that only read, each for itself: nothing is begun, pinned or committed.
+async def look(
+    engine: AsyncEngine, query: TextClause, values: Mapping[str, Any] | None = None
+) -> Sequence[Row[Any]]:
+    """The rows of one statement that only reads: nothing is begun, pinned or committed.
+
+    Args:
+        engine: of the ledger.
+        query: gives one row at least, which says ``WRITABLE``.
+        values: its parameters.
 
     Raises:
-        LedgerUnavailable: the database failed in any way, is a standby, or is read-only.
+        LedgerUnavailable: the database failed in any way, is a standby, or is read-only; or there
+            is no row.
     """
     with no_driver_errors():
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            if (await connection.execute(_READ_ONLY)).scalar_one() != "off":
-                _log.error("the ledger's database is read-only")
-                raise LedgerUnavailable
-            yield connection
+            rows = (await connection.execute(query, values)).all()
+    if not (rows and rows[0].writable):
+        _log.error("the ledger's database is read-only, or holds no ledger")
+        raise LedgerUnavailable
+    return rows
 
 
 @contextmanager

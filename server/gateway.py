@@ -31,6 +31,7 @@ from uuid import UUID
 from accountant.errors import WrongState
 from accountant.ledger import Ledger, Replay, Request, Reservation
 from accountant.losses import ZERO
+from accountant.records import Chain
 from analyzer.asks import ask_of
 from analyzer.lexical import TextLimits
 from analyzer.plan import PrivatePlan
@@ -116,14 +117,14 @@ class Gateway:
         with self._place_for(analyst):
             dataset = self.dataset(question.dataset)
             plan = await self._plan(analyst, dataset, question)
-            offer = await self._offer(analyst, question, plan)
+            offer, seen = await self._offer(analyst, question, plan)
             if offer.stored or question.request_id is not None:
-                found = await self._ledger.look(_request(analyst, question, offer))
+                found = await self._ledger.look(_request(analyst, question, offer), seen)
                 if found is not None:  # Who is told again waits for nobody.
                     return await self._given(analyst, dataset, plan, found, began)
             async with nullcontext() if question.fresh else self._turns.turn(plan.digest) as waited:
                 if waited:
-                    offer = await self._offer(analyst, question, plan)
+                    offer, _ = await self._offer(analyst, question, plan)
                 offer, held = await self._hold(analyst, question, plan, offer)
                 if isinstance(held, Replay) or held.cells is not None:
                     return await self._given(analyst, dataset, plan, held, began)
@@ -139,7 +140,8 @@ class Gateway:
         """
         with self._place_for(analyst):
             plan = await self._plan(analyst, self.dataset(question.dataset), question)
-            return (await self._offer(analyst, question, plan)).shown
+            offer, _ = await self._offer(analyst, question, plan)
+            return offer.shown
 
     def dataset(self, name: str | None) -> Dataset:
         """The data set of a name; None is the only one, where there is only one.
@@ -204,11 +206,15 @@ class Gateway:
             question.options,
         )
 
-    async def _offer(self, analyst: UUID, question: Question, plan: PrivatePlan) -> Offer:
-        """How to answer, by what the analyst was told before."""
+    async def _offer(
+        self, analyst: UUID, question: Question, plan: PrivatePlan
+    ) -> tuple[Offer, Chain | None]:
+        """How to answer, by what the analyst was told before; and up to where the ledger was seen,
+        if it was."""
         if question.fresh or not plan.draws:
-            return Offer(plan, plan)
-        return offer_of(plan, await self._ledger.earlier(analyst, plan.dataset, plan.question))
+            return Offer(plan, plan), None
+        earlier, seen = await self._ledger.earlier(analyst, plan.dataset, plan.question)
+        return offer_of(plan, earlier), seen
 
     async def _hold(
         self, analyst: UUID, question: Question, plan: PrivatePlan, offer: Offer

@@ -11,21 +11,23 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accountant.errors import LedgerError
 from accountant.headfile import HeadFile
 from accountant.journal import Journal
+from accountant.looks import Looks
 from accountant.people import find
 from accountant.tables import analysts, tokens
 from accountant.tables import secrets as kept_secrets
-from accountant.transactions import reading, transaction
+from accountant.transactions import WRITABLE, look, transaction
 from server.scram import Verifier, salt_of, verifier
 
 _SECRET_BYTES = 32
@@ -36,6 +38,16 @@ _CANDIDATES = 64
 """Live tokens of one analyst that a login is held against; the newest."""
 # What an unknown key id is compared with: no secret has this digest, as far as anybody knows.
 _NOBODY = secrets.token_bytes(32)
+# Neither revoked nor expired, and its analyst not disabled.
+_VALID = """tokens.revoked_at IS NULL AND analysts.disabled_at IS NULL
+    AND (tokens.expires_at IS NULL OR now() < tokens.expires_at)"""
+_HOLDERS = text(f"""
+    SELECT tokens.key_id, tokens.kind, tokens.analyst_id, tokens.label, tokens.secret_sha256,
+           {_VALID} AS valid, {WRITABLE}
+    FROM unnest(CAST(:key_ids AS text[])) AS asked (key_id)
+    LEFT JOIN tokens USING (key_id)
+    LEFT JOIN analysts ON analysts.id = tokens.analyst_id
+""")
 
 
 class NotAuthenticated(Exception):
@@ -103,6 +115,7 @@ class Identity:
     def __init__(self, engine: AsyncEngine, head_file: HeadFile | None = None) -> None:
         self._engine = engine
         self._journal = Journal(engine, head_file)
+        self._holders = Looks(self._look)
 
     async def new_token(
         self,
@@ -170,8 +183,7 @@ class Identity:
         parts = TOKEN.fullmatch(token)
         if parts is None:
             raise NotAuthenticated
-        async with reading(self._engine) as connection:
-            row = await _holder(connection, parts[1])
+        row = await self._holders.at(parts[1])
         # The same comparison for a key id that nobody has: time does not tell which ones exist.
         right = hmac.compare_digest(
             _NOBODY if row is None else row.secret_sha256, _digest(parts[2])
@@ -183,9 +195,9 @@ class Identity:
     async def login(self, name: str) -> Login:
         """What a login by SCRAM under a name is checked against: the analyst's live tokens."""
         query = (
-            select(tokens, _VALID.label("valid"))
+            select(tokens)
             .join(analysts, analysts.c.id == tokens.c.analyst_id)
-            .where(analysts.c.name == name, tokens.c.scram_stored_key.is_not(None), _VALID)
+            .where(analysts.c.name == name, tokens.c.scram_stored_key.is_not(None), text(_VALID))
             .order_by(tokens.c.created_at.desc())
             .limit(_CANDIDATES)
         )
@@ -195,9 +207,8 @@ class Identity:
         return Login(salt, tuple(_candidate(row) for row in rows))
 
     async def holds(self, key_id: str) -> bool:
-        """Whether the token of a key id is still good."""
-        async with reading(self._engine) as connection:
-            row = await _holder(connection, key_id)
+        """Whether the token of a key id is good at some moment after the call."""
+        row = await self._holders.at(key_id)
         return row is not None and bool(row.valid)
 
     async def revoke(self, key_id: str, *, by: str = "operator", reason: str = "") -> None:
@@ -228,6 +239,11 @@ class Identity:
                 query = query.where(tokens.c.analyst_id == (await find(connection, analyst)).id)
             return [_token(row) for row in await connection.execute(query)]
 
+    async def _look(self, key_ids: Iterable[str]) -> dict[str, Row[Any]]:
+        """The tokens of these key ids, and whether each is ``valid``."""
+        rows = await look(self._engine, _HOLDERS, {"key_ids": list(key_ids)})
+        return {row.key_id: row for row in rows}  # None is where there is no token
+
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
@@ -254,21 +270,3 @@ def _candidate(row: Row[Any]) -> Candidate:
         Verifier(row.scram_stored_key, row.scram_server_key),
         Principal(row.analyst_id, row.label, is_admin=False, key_id=row.key_id),
     )
-
-
-# Neither revoked nor expired, and its analyst not disabled.
-_VALID = (
-    tokens.c.revoked_at.is_(None)
-    & (tokens.c.expires_at.is_(None) | (func.now() < tokens.c.expires_at))
-    & analysts.c.disabled_at.is_(None)
-)
-
-
-async def _holder(connection: AsyncConnection, key_id: str) -> Row[Any] | None:
-    """The token's row, and whether it is ``valid``."""
-    query = (
-        select(tokens, _VALID.label("valid"))
-        .outerjoin(analysts, analysts.c.id == tokens.c.analyst_id)
-        .where(tokens.c.key_id == key_id)
-    )
-    return (await connection.execute(query)).one_or_none()

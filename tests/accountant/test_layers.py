@@ -24,7 +24,7 @@ from accountant.errors import (
 )
 from accountant.events import GaussianEvent
 from accountant.journal_files import audit
-from accountant.ledger import Cells, EffectiveNoise, Ledger, Replay, Request, Reservation
+from accountant.ledger import Cells, Earlier, EffectiveNoise, Ledger, Replay, Request, Reservation
 from accountant.losses import ZERO, Loss
 from tests.accountant.conftest import DATASET, EPSILON, question
 
@@ -61,6 +61,11 @@ async def held_of(ledger: Ledger, request: Request) -> Reservation:
     held = await ledger.reserve(request)
     assert isinstance(held, Reservation)
     return held
+
+
+async def earlier(ledger: Ledger, analyst: UUID) -> list[Earlier]:
+    found, _ = await ledger.earlier(analyst, DATASET, "d")
+    return found
 
 
 # --- groups, units, states -----------------------------------------------------------------------
@@ -314,7 +319,7 @@ async def test_a_new_epoch_and_another_data_set_have_no_stored_answers(ledger: L
     assert (await held_of(ledger, elsewhere)).cells is None
     assert await ledger.advance_epoch(DATASET) == 2
     assert (await held_of(ledger, question(alice, TENTH, replayable=True))).cells is None
-    assert await ledger.earlier(alice, DATASET, "d") == []
+    assert await earlier(ledger, alice) == []
     with pytest.raises(NoAccount):
         await ledger.advance_epoch("nowhere")
 
@@ -324,7 +329,7 @@ async def test_who_sees_better_cells_first_pays_for_all_that_is_in_them(
 ):
     """A top-up costs its asker the difference; another asker has seen none of it."""
     coarse = await answer(ledger, question(alice, TENTH, replayable=True))
-    (known,) = await ledger.earlier(alice, DATASET, "d")
+    (known,) = await earlier(ledger, alice)
     assert (known.id, known.plan_digest, known.cells) == (coarse.id, "p", CELLS)
     top_up = question(
         alice,
@@ -335,10 +340,10 @@ async def test_who_sees_better_cells_first_pays_for_all_that_is_in_them(
         loss=Loss(2 * TENTH, 0, 7, 0),
     )
     await answer(ledger, top_up)
-    newest, _ = await ledger.earlier(alice, DATASET, "d")
+    newest, _ = await earlier(ledger, alice)
     whole = question(alice, TENTH).loss + top_up.loss
     assert newest.loss == whole
-    assert await ledger.earlier(bob, DATASET, "d") == []
+    assert await earlier(ledger, bob) == []
     theirs = await held_of(ledger, question(bob, 0, plan_digest="fine", replayable=True))
     assert (theirs.charge, theirs.cells) == (whole, CELLS)
     assert await spent(ledger) == {f"{who}/patients": 3 * TENTH for who in ("all", "alice", "bob")}
@@ -401,12 +406,12 @@ async def test_what_was_free_is_not_once_somebody_says_so(
         (there.advance_epoch(DATASET), None),
     ):
         assert await here.look(asked) is not None
-        assert len(await here.earlier(alice, DATASET, "d")) == 1
+        assert len(await earlier(here, alice)) == 1
         await change
         assert await here.look(asked) is None
         if back is not None:
             await back
-    assert await here.earlier(alice, DATASET, "d") == []
+    assert await earlier(here, alice) == []
 
 
 async def test_a_look_shows_the_window_of_its_own_day(ledger: Ledger, alice: UUID, ledger_uri: str):

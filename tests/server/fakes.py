@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +16,7 @@ from accountant.events import LaplaceEvent
 from accountant.filters import Budget
 from accountant.ledger import Cells, Earlier, Replay, Request, Reservation
 from accountant.losses import Loss
-from accountant.records import Receipt
+from accountant.records import GENESIS, Chain, Receipt
 from analyzer.asks import Ask, EpsilonAsk
 from analyzer.catalog import Catalog, Limits, Most, PrivacyUnit, Table
 from analyzer.plan import Block, Draw, OutputColumn, Part, PrivatePlan, Statement
@@ -149,10 +150,12 @@ class FakeLedger:
         self.reserved: list[Request] = []
         self.cells: dict[UUID, Cells | None] = {}
 
-    async def earlier(self, analyst_id: UUID, dataset: str, question_digest: str) -> list[Earlier]:
-        return []
+    async def earlier(
+        self, analyst_id: UUID, dataset: str, question_digest: str
+    ) -> tuple[list[Earlier], Chain]:
+        return [], Chain(0, GENESIS, datetime.now(UTC))
 
-    async def look(self, _: Request) -> Reservation | Replay | None:
+    async def look(self, _: Request, __: Chain | None = None) -> Reservation | Replay | None:
         return self.replay
 
     async def reserve(self, request: Request) -> Reservation | Replay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -199,3 +200,47 @@ async def test_without_a_database_nobody_gets_in(
     postgres.take_down(ledger_uri)
     with pytest.raises(LedgerUnavailable):
         await identity.verify(token)
+
+
+async def test_all_who_ask_at_once_hear_of_their_own_token(identity: Identity, alice: Analyst):
+    """They share a look at the ledger, and nothing else."""
+    good, ended, admin = [await identity.new_token(name) for name in ("alice", "alice", None)]
+    await identity.revoke(key_of(ended))
+    nobodys = good.replace(key_of(good), "0" * 16)
+    swapped = good.replace(key_of(good), key_of(admin))
+    asked = (good, ended, admin, nobodys, swapped) * 3
+    told = await asyncio.gather(*map(identity.verify, asked), return_exceptions=True)
+    assert [isinstance(one, Principal) and one.name for one in told] == [
+        "alice", False, "admin", False, False,
+    ] * 3  # fmt: skip
+    held = await asyncio.gather(*(identity.holds(key_of(token)) for token in asked))
+    assert held == [True, False, True, False, True] * 3
+
+
+async def test_a_token_does_not_hold_any_more_once_revoke_returns(
+    identity: Identity, alice: Analyst
+):
+    """However many looks are under way: whoever asks from then on hears of it."""
+    for _ in range(5):
+        token = await identity.new_token("alice")
+        asking = [asyncio.create_task(identity.holds(key_of(token))) for _ in range(4)]
+        await identity.revoke(key_of(token))
+        more = [asyncio.create_task(identity.holds(key_of(token))) for _ in range(4)]
+        assert await asyncio.gather(*more) == [False] * 4
+        await asyncio.gather(*asking)
+
+
+async def test_a_read_only_database_is_no_ledger(
+    identity: Identity, alice: Analyst, ledger_uri: str
+):
+    """It may be a standby that has not heard yet that a token was revoked."""
+    token = await identity.new_token("alice")
+    with psycopg.connect(ledger_uri, autocommit=True) as connection:
+        name = psycopg.sql.Identifier(connection.info.dbname)
+        change = psycopg.sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on")
+        connection.execute(change.format(name))
+    standby = ledger_engine(ledger_uri, pool_size=2)
+    for ask in (Identity(standby).verify(token), Identity(standby).holds("0" * 16)):
+        with pytest.raises(LedgerUnavailable):
+            await ask
+    await standby.dispose()
