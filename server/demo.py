@@ -159,7 +159,7 @@ The demo stays up at {url} (documentation: {url}/docs) until Ctrl-C. Paste, as a
 
   curl -s {url}/v1/query \\
     -H 'Authorization: Bearer {tokens.alice}' -H 'Content-Type: application/json' \\
-    -d '{{"sql": "SELECT sex, count(*) FROM patients GROUP BY sex", "epsilon": "0.1"}}'
+    -d '{{"sql": "SELECT died, avg(bmi) AS bmi FROM patients GROUP BY died", "epsilon": "0.1"}}'
 
   PGPASSWORD={tokens.alice} psql "{psql_url}"
 

@@ -1,4 +1,5 @@
-"""Answers made from stored cells, kept for a while: equal plans and cells have equal answers."""
+"""Answers from noisy cells. Those from stored ones are kept for a while: equal plans and cells have
+equal answers."""
 
 from __future__ import annotations
 
@@ -13,6 +14,15 @@ from server.reuse import noises_of, with_noises
 
 _MOST_ROWS = 1000
 """How many rows an answer may have that is kept."""
+
+
+async def finished(engine: Engine, shown: PrivatePlan, cells: Cells) -> Answer:
+    """What is shown for noisy cells, by a plan with the noise that is in them.
+
+    Raises:
+        EngineFailed: the database that computes it failed.
+    """
+    return answer(shown, await engine.finish(shown.finish, finish_input(shown, cells.rows)))
 
 
 class Finishes:
@@ -36,10 +46,8 @@ class Finishes:
         if known is not None and known[0] is plan and known[1] == cells:
             self._known.move_to_end(id(plan))
             return known[2]
-        shown = with_noises(plan, noises_of(cells))
-        rows = await engine.finish(shown.finish, finish_input(shown, cells.rows))
-        made = answer(shown, rows)
-        if len(rows) <= _MOST_ROWS:
+        made = await finished(engine, with_noises(plan, noises_of(cells)), cells)
+        if len(made.rows) <= _MOST_ROWS:
             self._known[id(plan)] = (plan, cells, made)
             while len(self._known) > self._size:
                 self._known.popitem(last=False)

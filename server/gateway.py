@@ -6,7 +6,7 @@
     ledger.dispatch(reservation.id)                 from here on nothing is given back
     exact       = engine.fetch(plan.blocks)         the only contact with protected data
     noisy       = Publisher(plan).take(exact)       noise, as rows come; exact values end here
-    rows        = engine.finish(plan.finish, noisy) arithmetic, HAVING, ORDER BY on noisy values
+    answer      = finished(engine, plan, noisy)     arithmetic, HAVING, ORDER BY on noisy values
     tick.wait(began)                                how long it took is not for the asker
     ledger.settle(reservation.id, reply)            stored before a byte leaves
 
@@ -38,8 +38,7 @@ from analyzer.plan import PrivatePlan
 from analyzer.refusals import Refusal
 from server import observations as seen
 from server.engines import Engine, EngineFailed
-from server.finishes import Finishes
-from server.noisy_cells import finish_input
+from server.finishes import Finishes, finished
 from server.observations import Name, Observer, Station
 from server.plans import Plans
 from server.questions import (
@@ -52,7 +51,7 @@ from server.questions import (
     TooManyQueries,
     UnknownDataset,
 )
-from server.releases import Publisher, answer
+from server.releases import Publisher
 from server.replies import reply_json, request_digest
 from server.reuse import Offer, offer_of, put_together
 from server.ticks import Tick
@@ -297,9 +296,7 @@ class Gateway:
             made = await asyncio.to_thread(put_together, offer, noisy)
             shown, cells = made.shown, made.cells
             station = Station.FINISH
-            rows = await engine.finish(shown.finish, finish_input(shown, cells.rows))
-            station = Station.ANSWER
-            body = reply_json(held, shown, answer(shown, rows))
+            body = reply_json(held, shown, await finished(engine, shown, cells))
             await self._tick.wait(began)
             station = Station.SETTLE
             await _to_the_end(ledger.settle(held.id, body, cells if made.kept else None))

@@ -59,7 +59,6 @@ class Station(Enum):
     FETCH = "fetch"
     PUBLISH = "publish"
     FINISH = "finish"
-    ANSWER = "answer"
     SETTLE = "settle"
     VOID = "void"
     FAIL = "fail"

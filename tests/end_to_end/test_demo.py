@@ -34,16 +34,17 @@ def start(directory: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The demo once its tour is over, with what it left for scripts."""
-    process = start(directory)
+def running(directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str], str]]:
+    """The demo once its tour is over, with what it left for scripts, and what it said."""
+    process, said = start(directory), []
     try:
         assert process.stdout is not None
         for line in process.stdout:
+            said.append(line)
             if line.startswith("Scripts find"):
                 break
         text = (directory / ".demo" / "epsql.env").read_text()
-        yield process, dict(line.split("=", 1) for line in text.splitlines())
+        yield process, dict(line.split("=", 1) for line in text.splitlines()), "".join(said)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(PATIENCE)
@@ -112,13 +113,19 @@ def test_rare_diagnoses_stay_hidden(tour: str) -> None:
 
 
 def test_it_stays_up_with_an_address_and_tokens_and_cleans_up(tmp_path: Path) -> None:
-    with taken_port(8432), running(tmp_path) as (process, environment):
+    with taken_port(8432), running(tmp_path) as (process, environment, said):
         assert set(environment) == {"EPSQL_URL", "EPSQL_PSQL", "EPSQL_TOKEN", "EPSQL_ADMIN_TOKEN"}
         assert not environment["EPSQL_URL"].endswith(":8432")
         mode = (tmp_path / ".demo" / "epsql.env").stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
         answer = ask(environment, "SELECT count(*) FROM patients")
         assert answer["columns"] == [{"name": "count", "type": "bigint"}]
+        shown = said.split("Paste, as alice:")[1].split("\n\n")
+        curl = next(block for block in shown if "curl" in block)
+        pasted = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True)
+        fresh = json.loads(pasted.stdout)
+        assert fresh["replayed"] is False, "what is pasted shows what an answer costs"
+        assert fresh["loss"]["epsilon"] == "0.1"
         where, password = environment["EPSQL_PSQL"], environment["EPSQL_TOKEN"]
         with psycopg.connect(where, password=password) as session:
             assert session.execute("SELECT current_user").fetchone() == ("alice",)

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from accountant.ledger import Ledger
 from accountant.transactions import ledger_engine
-from server import gateway, plans
+from server import finishes, gateway, plans
 from server.gateway import Gateway
 from server.questions import Dataset, Question
 from tests.server.fakes import FakeAnswer, FakeEngine, FakePublisher, Road, catalog, plan
@@ -57,11 +57,11 @@ async def main(uri: str, analyst: str, place: str) -> None:
     when, station = place.split()
     ledger, road = Ledger(ledger_engine(uri)), Road()
     setattr(plans, "analyze", lambda *_, **__: plan())  # noqa: B010 - mypy knows its real type
-    setattr(gateway, "answer", lambda *_: FakeAnswer())  # noqa: B010
+    setattr(finishes, "answer", lambda *_: FakeAnswer())  # noqa: B010
     publish = die if station == "publish" else lambda: None
     setattr(gateway, "Publisher", lambda _: FakePublisher(plan(), publish))  # noqa: B010
     if station == "answer":
-        setattr(gateway, "answer", die)  # noqa: B010
+        setattr(finishes, "answer", die)  # noqa: B010
     elif when == "in":
         road.at[station] = die
     else:

@@ -21,8 +21,8 @@ from accountant.ledger import Ledger, Replay
 from accountant.losses import Loss
 from analyzer.asks import EpsilonAsk, ErrorBar
 from analyzer.refusals import RowsRefused
+from server import finishes, plans
 from server import gateway as module
-from server import plans
 from server.engines import EngineFailed
 from server.gateway import Gateway
 from server.observations import (
@@ -76,7 +76,7 @@ class World:
         )
         monkeypatch.setattr(plans, "analyze", self._analyze)
         monkeypatch.setattr(module, "Publisher", self._publisher)
-        monkeypatch.setattr(module, "answer", self._answer)
+        monkeypatch.setattr(finishes, "answer", self._answer)
 
     def _run(self, name: str) -> None:
         self.road.steps.append(name)
@@ -154,7 +154,7 @@ async def test_a_failure_after_the_debit_stays_charged_and_says_nothing(world, s
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     assert [type(seen) for seen in world.seen] == [FailureSeen]
-    assert world.seen[0].station is Station(station)
+    assert world.seen[0].station is Station("finish" if station == "answer" else station)
     assert CANARY not in repr(world.seen)
 
 

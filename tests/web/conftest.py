@@ -19,8 +19,8 @@ from accountant.ledger import Ledger
 from accountant.transactions import ledger_engine
 from analyzer.refusals import RowsRefused
 from migrations import migrate
+from server import finishes, plans
 from server import gateway as gateway_module
-from server import plans
 from server.admission import admit_analyst, open_datasets
 from server.app import Server, listen
 from server.gateway import Gateway
@@ -91,7 +91,7 @@ async def running_front(
 
     monkeypatch.setattr(plans, "analyze", analyze)
     monkeypatch.setattr(gateway_module, "Publisher", FakePublisher)
-    monkeypatch.setattr(gateway_module, "answer", lambda *_: FakeAnswer())
+    monkeypatch.setattr(finishes, "answer", lambda *_: FakeAnswer())
     seen: list[Observation] = []
     database = ledger_engine(ledger_url)
     ledger, identity, engine = Ledger(database), Identity(database), FakeEngine(road)
