@@ -73,9 +73,10 @@ def analyze(
         measured(one, [a for a in aggregates if a.block == number], catalog, options)
         for number, one in enumerate(query.aggregations)
     ]
-    # However an analyst puts them in order, the same aggregations make the same release.
-    ranked = sorted(range(len(blocks)), key=lambda i: (blocks[i].exact.sql, repr(blocks[i].exact)))
-    found = [(number, blocks[number]) for number in ranked]
+    found = list(enumerate(blocks))
+    if len(found) > 1:
+        # However an analyst puts them in order, the same aggregations make the same release.
+        found.sort(key=lambda pair: (pair[1].exact.sql, repr(pair[1].exact)))
     calibration = _calibrate([one for _, one in found], ask, catalog)
     plan = _plan(query, found, calibration, catalog, options)
     if clock is None:

@@ -26,7 +26,7 @@ from analyzer.scope import Scope, Subqueries, name_of, qualifiers_of
 from analyzer.syntax import array_beside, only, position_of, spoken
 from analyzer.types import Type
 
-_BINARY: dict[type[exp.Expression], str] = {
+_OPERATORS: dict[type[exp.Expression], str] = {
     exp.Add: "+",
     exp.Sub: "-",
     exp.Mul: "*",
@@ -45,8 +45,9 @@ _BINARY: dict[type[exp.Expression], str] = {
     exp.DPipe: "||",
     exp.Like: "like",
     exp.ILike: "ilike",
+    exp.Neg: "neg",
+    exp.Not: "not",
 }
-_UNARY: dict[type[exp.Expression], str] = {exp.Neg: "neg", exp.Not: "not"}
 _VARIADIC: dict[type[exp.Expression], str] = {
     exp.Coalesce: "coalesce",
     exp.Greatest: "greatest",
@@ -101,35 +102,35 @@ class ExpressionBinder:
     def _bind(self, node: exp.Expression) -> Expr:
         if isinstance(node, exp.Column):
             return self.column(node)
-        if isinstance(node, _AGGREGATES):
-            return self.aggregate(node)
+        special = _SPECIAL.get(type(node))
+        if special is not None:
+            return special(self, node)
         called = call(self.bind, node)
         if called is not None:
             return called
-        array = array_beside(node)
-        if array is not None:
-            found = within_array(self, self.bind(node.this), array)
-            return build("not", [found]) if isinstance(node, exp.NEQ) else found
-        for table, arguments in (
-            (_BINARY, ("this", "expression")),
-            (_UNARY, ("this",)),
-        ):
-            name = table.get(type(node))
-            if name is not None:
-                only(node, *arguments, *_MARKS.get(type(node), ()))
-                args = [self.bind(node.args[a]) for a in arguments]
-                if name == "neg" and (negative := _negative(args[0])) is not None:
-                    return negative
-                bound = build(name, args)
-                return build("not", [bound]) if node.args.get("negate") else bound
+        name = _OPERATORS.get(type(node))
+        if name is not None:
+            return self._operator(node, name)
+        if isinstance(node, _AGGREGATES):
+            return self.aggregate(node)
         name = _VARIADIC.get(type(node))
         if name is not None:
             only(node, "this", "expressions", "ignore_nulls")
             return build(name, [self.bind(n) for n in [node.this, *node.expressions]])
-        special = _SPECIAL.get(type(node))
-        if special is not None:
-            return special(self, node)
         return self.unknown(node)
+
+    def _operator(self, node: exp.Expression, name: str) -> Expr:
+        array = array_beside(node)
+        if array is not None:
+            found = within_array(self, self.bind(node.this), array)
+            return build("not", [found]) if isinstance(node, exp.NEQ) else found
+        arguments = ("this",) if isinstance(node, exp.Unary) else ("this", "expression")
+        only(node, *arguments, *_MARKS.get(type(node), ()))
+        args = [self.bind(node.args[a]) for a in arguments]
+        if name == "neg" and (negative := _negative(args[0])) is not None:
+            return negative
+        bound = build(name, args)
+        return build("not", [bound]) if node.args.get("negate") else bound
 
     def column(self, node: exp.Column) -> Expr:
         only(node, "this", "table", "db")
@@ -356,4 +357,4 @@ def _function_name(node: exp.Expression) -> str:
     return type(node).sql_name().lower() if isinstance(node, exp.Func) else spoken(node)
 
 
-assert all(name in FUNCTIONS for name in (*_BINARY.values(), *_UNARY.values(), *_VARIADIC.values()))
+assert all(name in FUNCTIONS for name in (*_OPERATORS.values(), *_VARIADIC.values()))

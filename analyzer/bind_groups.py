@@ -42,6 +42,9 @@ _TWO: dict[type[exp.Expression], str] = {
 """Aggregates of two numbers, (y, x)."""
 
 
+_OVER_GROUPS = (exp.AggFunc, exp.Filter, exp.Window, *AGGREGATES)
+
+
 class GroupBinder(ExpressionBinder):
     """Binds expressions over groups: select list, HAVING, ORDER BY.
 
@@ -269,6 +272,8 @@ def _where(condition: Expr | None, value: Expr) -> Expr:
 
 def _over_groups(node: exp.Expression) -> bool:
     """Whether a part of the expression has a value for groups only."""
-    if node.find(exp.AggFunc, exp.Filter, exp.Window, *AGGREGATES) is not None:
+    if isinstance(node, exp.Column):
+        return False
+    if isinstance(node, _OVER_GROUPS) or node.find(*_OVER_GROUPS) is not None:
         return True
     return next(scalars(node), None) is not None

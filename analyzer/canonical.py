@@ -69,14 +69,17 @@ def numbered(text: str, values: Mapping[str, Parameter], first: int) -> Statemen
     """
     names: dict[str, str] = {}
     numbers: dict[tuple[str, str], int] = {}
-
-    def number(found: re.Match[str]) -> str:
-        if found[2] is None:
-            return names.setdefault(found[1], f"t{len(names)}")
-        return f"${numbers.setdefault((found[0], found[3]), first + len(numbers))}"
-
-    text = _MARK.sub(number, text)
-    return Statement(text, tuple(values[mark] for mark, _ in numbers))
+    # Plain text, and after each piece of it an alias, or a value and its type.
+    pieces = _MARK.split(text)
+    for i in range(1, len(pieces), 4):
+        alias, value, type_ = pieces[i : i + 3]
+        if alias is not None:
+            pieces[i] = names.setdefault(alias, f"t{len(names)}")
+        else:
+            pieces[i] = f"${numbers.setdefault((value, type_), first + len(numbers))}"
+        pieces[i + 1] = pieces[i + 2] = ""
+    found = tuple(values[f"{_VALUE}{value}{_VALUE}"] for value, _ in numbers)
+    return Statement("".join(pieces), found)
 
 
 def order(text: str) -> str:

@@ -44,11 +44,10 @@ def size(domain: Domain | None) -> int | None:
 
 def with_domain(call: Call) -> Call:
     """The call with the public values that follow from its arguments, where it has none itself."""
-    facts, inputs = call.facts, _inputs(call)
+    facts = call.facts
     if facts.domain is not None:
-        same = inputs == facts.inputs
-        return call if same else replace(call, facts=replace(facts, inputs=inputs))
-    grid = on_grid(facts)
+        return call
+    inputs, grid = _inputs(call), on_grid(facts)
     if inputs:
         sizes = [n for n in (_combinations(inputs), size(grid)) if n is not None]
         domain = Computed(min(sizes, default=None))
@@ -91,9 +90,12 @@ def inputs_of(expression: Expr) -> tuple[Expr, ...] | None:
     """Expressions with public values of which this one is a function; None where there are none."""
     if isinstance(expression, Constant):
         return ()
-    if expression.facts.inputs is not None:
-        return expression.facts.inputs
-    return None if expression.facts.domain is None else (expression,)
+    facts = expression.facts
+    if facts.inputs is not None or facts.domain is None:
+        return facts.inputs
+    # Most conditions are no keys and no part of one, so theirs are not looked for before.
+    found = _inputs(expression) if isinstance(expression, Call) else None
+    return (expression,) if found is None else found
 
 
 def _inputs(call: Call) -> tuple[Expr, ...] | None:

@@ -100,7 +100,8 @@ class Facts:
     protected: bool = False
     """True when the value comes from a protected row."""
     inputs: tuple[Expr, ...] | None = field(default=None, compare=False, repr=False)
-    """Expressions with public values of which this is a function; see ``analyzer.domains``."""
+    """Expressions with public values of which this is a function, where its own are computed from
+    theirs; see ``analyzer.domains``."""
     size: int = 1
     """Operations behind the value, with the columns of subqueries written out each time: that is
     how often PostgreSQL may compute them, and how long a chain of subqueries can make a value."""

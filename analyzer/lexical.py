@@ -56,6 +56,10 @@ _SIBLINGS = frozenset(
     | {"else"}
 )
 _CHAINS = frozenset({"join", "union", "intersect", "except"})
+_OPENS = frozenset({"(", "[", "case"})
+_CLOSES = frozenset({")", "]", "end"})
+_SHAPES = _LINKS | _SIBLINGS | _CHAINS | _OPENS | _CLOSES | {"and", "or"}
+"""Words and marks that the height of a tree depends on, beside operators."""
 
 
 def check_text(sql: str, limits: TextLimits) -> None:
@@ -86,10 +90,11 @@ def check_text(sql: str, limits: TextLimits) -> None:
             )
         kind = match.lastgroup
         assert kind is not None, "one of them matched"
-        at, text = match.start(kind), match[kind]
+        text = match[kind]
         if kind == "comment":
             at = match.end()
             continue
+        at = match.end() - len(text)
         if finished:
             raise SyntaxRefused(
                 "Only one statement at a time.",
@@ -114,7 +119,9 @@ def check_text(sql: str, limits: TextLimits) -> None:
                 f"The query has more than {limits.tokens} tokens.",
                 hint="Shorten it, or split it into several queries.",
             )
-        tree.add(text.lower(), kind in ("operator", "cast"), at)
+        word, operates = text.lower(), kind in ("operator", "cast")
+        if operates or word in _SHAPES:
+            tree.add(word, operates, at)
         finished = text == ";"
         at += len(text)
     tree.check()
@@ -152,9 +159,12 @@ class _Height:
     def __init__(self, limits: TextLimits) -> None:
         self.limits = limits
         self.levels = [_Level()]
+        self.count = 0
         self.over: int | None = None
 
     def add(self, word: str, is_operator: bool, at: int) -> None:  # noqa: FBT001
+        """One of :data:`_SHAPES`, or an operator, at an offset."""
+        self.count += 1
         level = self.levels[-1]
         if is_operator or word in _LINKS:
             level.run += 1
@@ -167,7 +177,7 @@ class _Height:
         elif word in _CHAINS:
             level.next_expression()
             level.chain += 1
-        elif word in ("(", "[", "case"):
+        elif word in _OPENS:
             self.levels.append(_Level())
             if len(self.levels) - 1 > self.limits.depth:
                 raise TooComplex(
@@ -176,13 +186,13 @@ class _Height:
                     position=at + 1,
                 )
             return
-        elif word in (")", "]", "end") and len(self.levels) > 1:
+        elif len(self.levels) > 1:
             self.levels.pop()
             inside, level = level, self.levels[-1]
             level.inner = max(level.inner, 1 + inside.height())
-        else:
-            return
-        if self.over is None and level.height() > self.limits.height:
+        # Each of them adds one level at most.
+        few = self.count <= self.limits.height
+        if not few and self.over is None and level.height() > self.limits.height:
             self.over = at + 1
 
     def check(self) -> None:

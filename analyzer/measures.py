@@ -10,12 +10,15 @@ The bound on counts, sums and means is on the L1 norm over all groups at once: a
 contributions add up to more than the limit has all of them scaled down by the same factor, rounded
 towards zero. Nothing is sampled, no group is dropped, and rows spread over many groups cost no more
 than rows in one (docs/decisions/0003).
+
+Measures are looked up often. Hashes leave ticks out, as those of expressions leave facts out:
+fractions take long to hash.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -33,7 +36,7 @@ class Count:
 
     argument: Expr | None
     cap: int
-    tick: Fraction
+    tick: Fraction = field(hash=False)
     """One, unless contributions to several groups may have to be scaled down."""
     sets: int = 1
     """Grouping sets in which every row counts alike; ``cap`` counts all sets."""
@@ -86,7 +89,7 @@ class Sum:
     argument: Expr
     lower: int
     upper: int
-    tick: Fraction
+    tick: Fraction = field(hash=False)
     cap: int
     cells = 1
 
@@ -110,7 +113,7 @@ class Axis:
     argument: Expr
     lower: int
     upper: int
-    tick: Fraction
+    tick: Fraction = field(hash=False)
 
     @property
     def width(self) -> int:
@@ -175,7 +178,7 @@ class Histogram:
     axis: Axis
     step: int
     cap: int
-    tick: Fraction
+    tick: Fraction = field(hash=False)
     sets: int = 1
 
     @property

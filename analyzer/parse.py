@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError
@@ -24,6 +23,7 @@ Postgres.Parser.FUNCTIONS.pop("TO_CHAR")
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 
 
+_POSTGRES = Postgres()
 _Meaning = TypeVar("_Meaning")
 
 
@@ -62,7 +62,7 @@ def parse_as(
 def _tree(sql: str) -> Tree:
     try:
         # The line end is for sqlglot's tokenizer, which trips over '' at the end after a $1.
-        trees = sqlglot.parse(sql + "\n", dialect="postgres", error_level=ErrorLevel.IMMEDIATE)
+        trees = _POSTGRES.parse(sql + "\n", error_level=ErrorLevel.IMMEDIATE)
     except ParseError as error:
         raise SyntaxRefused(
             "epsql cannot read the query here.",

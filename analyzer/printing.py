@@ -54,6 +54,7 @@ class Printer:
         """The parameters that were printed so far, by their marks."""
         self._ranks: dict[str, int] = {}
         self._known: set[str] = set()
+        self._over: Relation | None = None
         self._names: dict[tuple[str, str], str] = {}
         """What columns of subqueries are called, which are in the order of their texts."""
 
@@ -64,6 +65,9 @@ class Printer:
     def over(self, relation: Relation) -> Printer:
         """This printer, its marks of aliases and names of columns being those of the relation's
         one order."""
+        if relation is self._over:
+            return self
+        self._over = relation
         for one in inside(relation):
             if one.alias in self._known:
                 continue

@@ -18,9 +18,9 @@ from analyzer.functions import (
     text,
     times,
 )
-from analyzer.functions.base import Function, build, render
+from analyzer.functions.base import FUNCTIONS, Function, build, render
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS |= {
     function.name: function
     for family in (arithmetic, mathematics, comparison, conditional, text, times, calendars, casts)
     for function in family.FUNCTIONS

@@ -29,6 +29,8 @@ class Function:
     render: Callable[[Call, Sequence[str]], str]
 
 
+FUNCTIONS: dict[str, Function] = {}
+"""The allow-list by name, which the package fills from its families."""
 _RANK = {Type.INT4: 0, Type.INT8: 1, Type.NUMERIC: 2, Type.FLOAT8: 3}
 _MOST = Decimal(10) ** 30
 MAX_SIZE = 5_000
@@ -252,13 +254,9 @@ def limit(text: str, stored: Type) -> str:
 
 def build(name: str, args: Sequence[Expr]) -> Call:
     """A typed call of a function that the allow-list has (the caller has checked the name)."""
-    from analyzer.functions import FUNCTIONS
-
     return with_domain(FUNCTIONS[name].build(name, args))
 
 
 def render(call: Call, args: Sequence[str]) -> str:
     """The call as SQL over printed arguments."""
-    from analyzer.functions import FUNCTIONS
-
     return FUNCTIONS[call.function].render(call, args)
