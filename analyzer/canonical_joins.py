@@ -35,7 +35,9 @@ def _demanded(condition: Expr | None) -> list[Expr]:
 
 def _tables(relation: Relation) -> tuple[bool, list[str]]:
     """Tables first, by name; then subqueries and left joins, by the names of their tables."""
-    return not isinstance(relation, Scan), sorted(scan.table.name for scan in scans(relation))
+    if isinstance(relation, Scan):
+        return False, [relation.table.name]
+    return True, sorted(scan.table.name for scan in scans(relation))
 
 
 def in_steps(

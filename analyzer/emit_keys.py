@@ -31,7 +31,7 @@ def held(printer: Printer, key: Expr, name: str) -> str:
     """
     domain = key.facts.domain
     if isinstance(domain, tuple):
-        values = [_value(printer, key, v) for v in domain]
+        values = _values(printer, key, domain)
         test = f"({name} IN ({', '.join(values)}))" if values else "(false)"
     elif isinstance(domain, Steps) and domain.step == 1 and key.facts.stored.is_integer:
         first, last = (printer.parameter(int(x), "bigint") for x in (domain.first, domain.last))
@@ -64,7 +64,7 @@ def choices(printer: Printer, key: Expr) -> str:
     listed = _list(printer, key, key.facts.domain)
     if not key.nullable:
         return listed
-    missing = f"SELECT CAST(NULL AS {_stored(key).value})"
+    missing = f"SELECT CAST(NULL AS {_stored(key)})"
     if key.type is Type.TEXT:
         missing += ' COLLATE "C"'
     return f"{listed} UNION ALL {missing}"
@@ -84,17 +84,17 @@ def _list(printer: Printer, key: Expr, domain: Domain | None) -> str:
         case Computed():
             return _from_inputs(printer, domain.expression or key, domain.size)
         case _:
-            values = [f"({_value(printer, key, v)})" for v in domain or ()]
-            nothing = f"SELECT CAST(NULL AS {_stored(key).value}) WHERE false"
-            return f"VALUES {', '.join(values)}" if values else nothing
+            values = _values(printer, key, domain or ())
+            nothing = f"SELECT CAST(NULL AS {_stored(key)}) WHERE false"
+            return f"VALUES ({'), ('.join(values)})" if values else nothing
 
 
-def _value(printer: Printer, key: Expr, value: Scalar) -> str:
+def _values(printer: Printer, key: Expr, values: Sequence[Scalar]) -> list[str]:
     stored = _stored(key)
-    text = printer.parameter(value, stored.value)
+    texts = [printer.parameter(value, stored) for value in values]
     if stored is Type.NUMERIC:
-        return f"trim_scale({text})"
-    return f'({text} COLLATE "C")' if stored is Type.TEXT else text
+        return [f"trim_scale({text})" for text in texts]
+    return [f'({text} COLLATE "C")' for text in texts] if stored is Type.TEXT else texts
 
 
 def _from_table(printer: Printer, key: Expr, domain: ValuesFrom) -> str:
@@ -122,7 +122,7 @@ def _from_steps(printer: Printer, key: Expr, domain: Steps) -> str:
     if key.facts.stored is Type.DATE:
         value = "(CAST('1970-01-01' AS date) + CAST(s.k AS integer))"
     elif key.facts.stored.is_integer:
-        value = f"CAST(s.k AS {key.facts.stored.value})"
+        value = f"CAST(s.k AS {key.facts.stored})"
     else:
         value = "trim_scale(s.k)"
     return f"SELECT {value} AS k FROM generate_series({', '.join(ends)}) AS s (k)"
@@ -138,7 +138,7 @@ def _from_inputs(printer: Printer, expression: Expr, most: int | None) -> str:
     sources = []
     for i, leaf in enumerate(inputs_of(expression) or ()):
         columns.append((leaf, Ref(f"x{i}", "k", leaf.type, leaf.nullable, leaf.facts)))
-        value = f"CAST(v.k AS {leaf.facts.stored.value})"
+        value = f"CAST(v.k AS {leaf.facts.stored})"
         if leaf.type is Type.TEXT:
             value += ' COLLATE "default"'
         sources.append(f"(SELECT {value} FROM ({choices(printer, leaf)}) AS v (k)) AS x{i} (k)")

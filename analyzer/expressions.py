@@ -225,7 +225,10 @@ def children(expression: Expr) -> tuple[Expr, ...]:
 
 def walk(expression: Expr) -> list[Expr]:
     """The expression and everything below it, parents first."""
-    found: list[Expr] = [expression]
-    for child in children(expression):
-        found.extend(walk(child))
+    found: list[Expr] = []
+    waiting: list[Expr] = [expression]
+    while waiting:
+        one = waiting.pop()
+        found.append(one)
+        waiting.extend(reversed(children(one)))
     return found

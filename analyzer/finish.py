@@ -24,6 +24,7 @@ from analyzer.plan import Statement
 from analyzer.stages import Rows, Stacked, Stage, aliased, is_scalar
 from analyzer.types import Type
 
+_NOT_AT_ALL = Fraction(0)
 _FAR = "CAST(1e100 AS numeric)"
 """Moves as far as this, and what is no number, have no error bar."""
 
@@ -63,14 +64,11 @@ def finish_statement(
 
 def _unrounded(expression: Expr, stages: Sequence[Stage]) -> tuple[Expr, Fraction]:
     """The value before the last rounding, and the most by which that moved it."""
-    step = Fraction(0)
-    while isinstance(expression, Call):
-        rounded = _rounding(expression)
-        if rounded is None:
-            break
-        step += rounded
+    steps = []
+    while isinstance(expression, Call) and (rounded := _rounding(expression)) is not None:
+        steps.append(rounded)
         expression = expression.args[0]
-    return expression, step + _rounded_before(expression, stages)
+    return expression, sum(steps, _rounded_before(expression, stages))
 
 
 def _rounding(call: Call) -> Fraction | None:
@@ -87,7 +85,7 @@ def _rounding(call: Call) -> Fraction | None:
 def _rounded_before(expression: Expr, stages: Sequence[Stage]) -> Fraction:
     """The same for a column that an earlier stage rounded."""
     if not isinstance(expression, Ref):
-        return Fraction(0)
+        return _NOT_AT_ALL
     if is_scalar(expression):
         return _unrounded(stages[int(expression.name)].outputs[0][1], stages)[1]
     found = [item for s in stages for item in aliased(s.source) if item.alias == expression.alias]
@@ -97,7 +95,7 @@ def _rounded_before(expression: Expr, stages: Sequence[Stage]) -> Fraction:
         for rows in [*found, *(arm.rows for arm in arms)]
         if isinstance(rows, Rows) and rows.stage is not None
     ]
-    return max((_unrounded(e, stages)[1] for e in before), default=Fraction(0))
+    return max((_unrounded(e, stages)[1] for e in before), default=_NOT_AT_ALL)
 
 
 def _bars(

@@ -113,14 +113,15 @@ def _moved(cells: Cells, ways: Sequence[str]) -> list[str]:
 
 def _one_by_one(total: int) -> tuple[list[str], list[str]]:
     """A pair for each cell; which way a variant moves each of them: 1, -1 or 0."""
-    moved = range(total)
-    rows = [(0, *(0 for _ in moved))]
-    for i in moved:
-        rows += [(2 * i + 2 - (way > 0), *(way if j == i else 0 for j in moved)) for way in (1, -1)]
-    values = ", ".join(f"({', '.join(map(str, row))})" for row in rows)
-    listed = ", ".join(["v", *(f"w{i}" for i in moved)])
-    text = f"variants ({listed}) AS MATERIALIZED (VALUES {values})"
-    return [text], [f"s.w{i}" for i in moved]
+    rows = [["0"] * (total + 1)]
+    for i in range(total):
+        for variant, way in ((2 * i + 1, "1"), (2 * i + 2, "-1")):
+            rows.append([str(variant), *["0"] * total])
+            rows[-1][1 + i] = way
+    values = ", ".join([f"({', '.join(row)})" for row in rows])
+    ways = [f"w{i}" for i in range(total)]
+    text = f"variants ({', '.join(['v', *ways])}) AS MATERIALIZED (VALUES {values})"
+    return [text], [f"s.{way}" for way in ways]
 
 
 def _signed(blocks: Sequence[Cells]) -> tuple[list[str], list[str]]:

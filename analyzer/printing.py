@@ -53,8 +53,8 @@ class Printer:
         self.marks: dict[str, Parameter] = {}
         """The parameters that were printed so far, by their marks."""
         self._ranks: dict[str, int] = {}
+        self._aliases: dict[str, str] = {}
         self._known: set[str] = set()
-        self._over: Relation | None = None
         self._names: dict[tuple[str, str], str] = {}
         """What columns of subqueries are called, which are in the order of their texts."""
 
@@ -65,9 +65,6 @@ class Printer:
     def over(self, relation: Relation) -> Printer:
         """This printer, its marks of aliases and names of columns being those of the relation's
         one order."""
-        if relation is self._over:
-            return self
-        self._over = relation
         for one in inside(relation):
             if one.alias in self._known:
                 continue
@@ -92,7 +89,10 @@ class Printer:
         return [f"{named[name]} AS {name}" for name in (f"{letter}{i}" for i in range(len(texts)))]
 
     def _alias(self, alias: str) -> str:
-        return alias_mark(alias, self._ranks)
+        mark = self._aliases.get(alias)
+        if mark is None:
+            mark = self._aliases[alias] = alias_mark(alias, self._ranks)
+        return mark
 
     def parameter(self, value: Parameter, type_name: str) -> str:
         mark = value_mark(value)
@@ -105,7 +105,7 @@ class Printer:
             name = self._names.get((expression.alias, expression.name), expression.name)
             return f"{self._alias(expression.alias)}.{quoted(name)}"
         if isinstance(expression, Constant):
-            return self.parameter(expression.value, expression.facts.stored.value)
+            return self.parameter(expression.value, expression.facts.stored)
         if isinstance(expression, Exists):
             return f"(EXISTS (SELECT 1 FROM {self.source(expression.source, expression.where)}))"
         if isinstance(expression, Within):

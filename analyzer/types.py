@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Type(Enum):
-    """A SQL type; the value is the name that Postgres prints for it."""
+class Type(StrEnum):
+    """A SQL type, as the name that Postgres prints for it."""
 
     BOOL = "boolean"
     INT4 = "integer"

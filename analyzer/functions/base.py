@@ -33,6 +33,7 @@ FUNCTIONS: dict[str, Function] = {}
 """The allow-list by name, which the package fills from its families."""
 _RANK = {Type.INT4: 0, Type.INT8: 1, Type.NUMERIC: 2, Type.FLOAT8: 3}
 _MOST = Decimal(10) ** 30
+_WHOLE = Fraction(1)
 MAX_SIZE = 5_000
 """More operations than any expression of one text has; only chains of subqueries come further."""
 
@@ -58,7 +59,7 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
         most = {Type.INT4: INT4, Type.INT8: INT8}.get(type_ or Type.NUMERIC)
         if most is not None and not interval.within(most):
             raise BadArgument(f"{value} is out of range for type {type_.value if type_ else ''}.")
-        tick = Fraction(1, exact.denominator)
+        tick = _WHOLE if exact.denominator == 1 else Fraction(1, exact.denominator)
         type_ = type_ or _integer_type(value)
     elif isinstance(value, str):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
@@ -110,7 +111,13 @@ def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
     Raises:
         TooComplex: subqueries multiply the expression past all measure.
     """
-    size = 1 + sum(arg.facts.size for arg in args)
+    size, per_unit, holds_owner, protected = 1, True, False, False
+    for arg in args:
+        own = arg.facts
+        size += own.size
+        per_unit = per_unit and own.per_unit
+        holds_owner = holds_owner or own.owner or own.holds_owner
+        protected = protected or own.protected
     if size > MAX_SIZE:
         raise TooComplex(
             f"An expression makes more than {MAX_SIZE} operations.",
@@ -118,9 +125,9 @@ def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
         )
     known: dict[str, Any] = {
         "size": size,
-        "per_unit": all(arg.facts.per_unit for arg in args),
-        "holds_owner": any(arg.facts.owner or arg.facts.holds_owner for arg in args),
-        "protected": any(arg.facts.protected for arg in args),
+        "per_unit": per_unit,
+        "holds_owner": holds_owner,
+        "protected": protected,
         **more,
     }
     for name in ("physical", "declared"):
@@ -180,7 +187,7 @@ def as_type(text: str, expression: Expr, to: Type) -> str:
     if stored is Type.FLOAT8 and to is Type.NUMERIC:
         # float8 to numeric keeps 15 digits; 15 decimals bound the size of what follows.
         return f"round(CAST({limit(text, Type.FLOAT8)} AS numeric), 15)"
-    return f"CAST({text} AS {to.value})"
+    return f"CAST({text} AS {to})"
 
 
 def one_collation(texts: Sequence[str], args: Sequence[Expr]) -> list[str]:
