@@ -64,7 +64,7 @@ def analyze(
     _check(ask, catalog, options)
 
     def bound(tree: Tree) -> tuple[Query, datetime | None]:
-        at = now if reads_clock(tree) else None
+        at = now if reads_clock(sql, tree) else None
         return bind(tree if at is None else stopped(tree, at), catalog, parameters), at
 
     query, clock = parse_as(sql, bound, limits)

@@ -7,6 +7,7 @@ So plans, digests and stored answers go by the value: the same query is another 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import TypeGuard
@@ -26,13 +27,15 @@ _CLOCKS: dict[type[exp.Expression], str] = {
     exp.Localtimestamp: "localtimestamp",
 }
 """What PostgreSQL calls a column of them; now() and CURRENT_TIMESTAMP are one to sqlglot."""
+_WORDS = re.compile(r"current_|now|localtime|(?<![.\w])age", re.IGNORECASE)
+"""One of them is in each text that has a clock; most texts need no closer look."""
 _OF_FIELDS = ("age", "date_part", "to_char")
 """Functions that read a time as it is in UTC."""
 
 
-def reads_clock(tree: Tree) -> bool:
-    """Whether it does, also as age(x) does, which counts until today."""
-    return any(
+def reads_clock(sql: str, tree: Tree) -> bool:
+    """Whether a text with its tree does, also as age(x) does, which counts until today."""
+    return _WORDS.search(sql) is not None and any(
         not isinstance(node, exp.Anonymous) or (_is_age(node) and len(node.expressions) == 1)
         for node in tree.find_all(*_CLOCKS, exp.Anonymous)
     )
