@@ -18,7 +18,6 @@ from analyzer.emit_keys import canonical, choices, fits, held, is_long
 from analyzer.emit_listed import listed_rows
 from analyzer.emit_members import counted_members
 from analyzer.expressions import Expr
-from analyzer.growth import MAX_MULTIPLIED
 from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
 from analyzer.plan import Part, Statement
@@ -41,7 +40,7 @@ def exact_statement(
     statement of one part gives keys and cells. One of several gives the part's number, a bucket (of
     a histogram) and then keys and cells, the cells filled up with zeros.
     """
-    printer = Printer(tables, most_rows=MAX_MULTIPLIED if aggregation.multiplies else None)
+    printer = Printer(tables, ceiling=aggregation.ceiling)
     if aggregation.unit is None:
         return listed_rows(printer, aggregation)
     first = _first_cells(measures)

@@ -8,7 +8,7 @@ from analyzer.blocks import Measured
 from analyzer.describe import describe
 from analyzer.emit_keys import MAX_KEY_BYTES, is_long
 from analyzer.emit_members import members
-from analyzer.growth import MAX_MULTIPLIED
+from analyzer.growth import BYTES_OF_A_ROW
 from analyzer.measures import Axis, Histogram, People, Shares, axes, decimal
 from analyzer.plan import QueryOptions
 
@@ -39,11 +39,14 @@ def _of_block(block: Measured, threshold: int | None) -> Iterator[str]:
             f"Of each row of {around.table}, at most {members(around)} of {unit.table} count; both"
             " are protected."
         )
-    if block.aggregation.multiplies and not bounds.one_row:
+    ceiling = block.aggregation.ceiling
+    if ceiling is not None and not bounds.one_row:
         yield (
-            f"Where rows are joined with each other, a person with more than {MAX_MULTIPLIED} in"
+            f"Where rows are joined with each other, a person with more than {ceiling.rows} in"
             " one table is left out of it."
         )
+        if ceiling.texts:
+            yield f"There, {BYTES_OF_A_ROW} bytes of the texts in the query count as one row more."
     if len(keys.sets) > 1:
         yield f"The answer holds {len(keys.sets)} groupings, which share the loss."
     yield from (_clamped(axis) for one in measures for axis in axes(one))

@@ -24,10 +24,20 @@ from analyzer.expressions import Aggregate, Call, Constant, Exists, Expr, Ref, W
 from analyzer.functions import render
 from analyzer.functions.base import as_type
 from analyzer.functions.comparison import same_storage
+from analyzer.growth import BYTES_OF_A_ROW
 from analyzer.own_aggregates import group_form, plain
 from analyzer.own_aggregates import render as render_own
 from analyzer.plan import Parameter, Statement
-from analyzer.relation import Derived, Grouped, Join, OwnAggregate, Relation, Scan, Union
+from analyzer.relation import (
+    Ceiling,
+    Derived,
+    Grouped,
+    Join,
+    OwnAggregate,
+    Relation,
+    Scan,
+    Union,
+)
 from analyzer.types import Type
 from analyzer.units import rows_per_unit
 
@@ -44,11 +54,11 @@ class Printer:
         catalog_tables: dict[str, Table],
         first_parameter: int = 1,
         *,
-        most_rows: int | None = None,
+        ceiling: Ceiling | None = None,
     ) -> None:
-        """``most_rows``: units with more rows than that in a table are left out of it."""
+        """``ceiling``: units that have more in a table are left out of it."""
         self.tables = catalog_tables
-        self._most_rows = most_rows
+        self._ceiling = ceiling
         self._first = first_parameter
         self.marks: dict[str, Parameter] = {}
         """The parameters that were printed so far, by their marks."""
@@ -216,16 +226,22 @@ class Printer:
 
     def _scan(self, scan: Scan) -> str:
         """A table; where the owner is further down the path, joined along it."""
-        table, rows = scan.table, self._rows_of(scan.table)
-        if self._most_rows is None or scan.owner is None or rows_per_unit(table) == 1:
+        table, rows, ceiling = scan.table, self._rows_of(scan.table), self._ceiling
+        if ceiling is None or scan.owner is None or rows_per_unit(table) == 1:
             return f"{rows} AS {self._alias(scan.alias)}"
         owner = quoted(scan.owner.name)
         few = f"SELECT w.{owner} FROM {rows} AS w GROUP BY w.{owner}"
-        few += f" HAVING (count(*) <= {self._most_rows})"
+        few += f" HAVING ({self._weight(scan, ceiling)} <= {ceiling.rows})"
         names = [*table.columns, *([scan.owner.name] if len(table.path) > 1 else [])]
         columns = ", ".join(f"s.{quoted(name)}" for name in names)
         text = f"SELECT {columns} FROM {rows} AS s WHERE (s.{owner} IN ({few}))"
         return f"({text}) AS {self._alias(scan.alias)}"
+
+    def _weight(self, scan: Scan, ceiling: Ceiling) -> str:
+        """How much of a table is a unit's: its rows, and its text by the length in bytes."""
+        texts = [quoted(n) for n in scan.table.columns if (scan.alias, n) in ceiling.texts]
+        bytes_ = " + ".join(f"COALESCE(sum(octet_length(w.{n})), 0)" for n in texts)
+        return f"(count(*) + (({bytes_}) / {BYTES_OF_A_ROW}))" if texts else "count(*)"
 
     def _rows_of(self, table: Table) -> str:
         if len(table.path) < 2:

@@ -103,6 +103,18 @@ Relation = Scan | Derived | Grouped | Union | Join
 
 
 @dataclass(frozen=True, slots=True)
+class Ceiling:
+    """How much one person may have in a table where rows multiply each other; who has more is left
+    out of it."""
+
+    rows: int
+    """The most rows."""
+    texts: frozenset[tuple[str, str]]
+    """Columns whose text takes time for every pair of rows, by our alias and their name: so many
+    bytes of them count as one row more (``growth.BYTES_OF_A_ROW``)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregation:
     """One aggregation over protected rows, resolved and typed; it becomes a block of the plan.
 
@@ -123,8 +135,8 @@ class Aggregation:
     """The unit that those units lie within, whose rows they are as well."""
     sets: tuple[int, ...] = (0,)
     """Grouping sets by their GROUPING numbers, the last key in the lowest bit; (0,) is plain."""
-    multiplies: bool = False
-    """Whether a person's rows multiply each other in a join."""
+    ceiling: Ceiling | None = None
+    """Where a person's rows multiply each other in a join."""
     limit: int | None = None
     """How many public rows are enough, whichever they are."""
 
