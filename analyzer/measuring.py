@@ -143,15 +143,16 @@ def spoken(aggregate: Aggregate) -> str:
 
 def _grid(argument: Expr, width: Fraction, magnitude: Fraction, cap: int) -> Fraction:
     """The argument's own grid, or the largest power of ten that splits its range a million ways."""
-    tick = argument.facts.tick
-    if tick is None or width / tick > _FINEST or magnitude * cap / tick > _MOST_STEPS:
-        tick = Fraction(1)
-        span = width or magnitude or Fraction(1)
-        while span / tick < 10**6:
-            tick /= 10
-        while span / tick >= 10**7:
-            tick *= 10
-    if magnitude * cap / tick > _MOST_STEPS:
+    tick, most = argument.facts.tick, magnitude * cap
+    if tick is not None and width <= _FINEST * tick and most <= _MOST_STEPS * tick:
+        return tick
+    tick = Fraction(1)
+    span = width or magnitude or Fraction(1)
+    while span / tick < 10**6:
+        tick /= 10
+    while span / tick >= 10**7:
+        tick *= 10
+    if most > _MOST_STEPS * tick:
         raise BadArgument(
             "The bounds are too far from zero for their width.",
             hint="Subtract a constant inside the aggregate, for example avg(x - 1000000).",

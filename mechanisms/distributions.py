@@ -85,6 +85,7 @@ _CONFIDENCE = Fraction(95, 100)
 """Of every error bar that is shown."""
 
 
+@lru_cache(maxsize=4096)
 def error_bar(noise: Noise, confidence: Fraction = _CONFIDENCE) -> int:
     """The smallest integer w with P(abs(Z) <= w) >= confidence, in grid steps.
 
