@@ -265,7 +265,7 @@ def _call(fields: Fields) -> Form:
                 position=place(fields),
             )
         args = (("string", args[0][1].lower()), *args[1:])
-    if name in ("to_date", "to_timestamp"):
+    if name == "to_date" or (name == "to_timestamp" and len(args) != 1):
         args = _formatted(args, fields)
     if fields.keys().isdisjoint(_MODIFIERS):
         return called(name, args)

@@ -74,6 +74,7 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Substring: ("substring", "this", "start", "length"),
     exp.AtTimeZone: ("timezone", "zone", "this"),
     exp.Trim: ("btrim", "this", "expression"),
+    exp.UnixToTime: ("to_timestamp", "this"),
     exp.Trunc: ("trunc", "this", "decimals"),
     exp.Upper: ("upper", "this"),
     exp.WidthBucket: ("width_bucket", "this", "min_value", "max_value", "num_buckets"),

@@ -32,6 +32,7 @@ from analyzer.refusals import BadArgument, PrivateKeys, WrongType
 from analyzer.relation import Query
 from analyzer.stages import Stage, aggregates_in, aggregates_of
 from analyzer.syntax import Tree
+from analyzer.timelines import has_bar
 from analyzer.types import Type
 from mechanisms.calibration import Calibration, CannotCalibrate, Cap, Terms, calibrate
 
@@ -168,7 +169,7 @@ def _plan(
         first += len(block.draws)
     units = {unit for one in found for unit in one.units}
     last, used = query.stages[-1], aggregates_of(query.stages)
-    noisy = [bool(u) and e.type.is_number for (_, e), u in zip(last.outputs, used, strict=True)]
+    noisy = [bool(u) and has_bar(e.type) for (_, e), u in zip(last.outputs, used, strict=True)]
     finish = finish_statement(query.stages, noisy, [cells[i] for i in sorted(cells)], values)
     question = question_digest(catalog.dataset, catalog.version, blocks)
     return PrivatePlan(
@@ -192,10 +193,12 @@ def _column(
     (name, expression), companion = last.outputs[output], last.companions[output]
     draws = tuple(sorted({i for aggregate in used for i in of[aggregate]}))
     type_ = expression.type
-    if companion is not None and not (draws and type_.is_number):
-        raise WrongType(f"{companion} takes a noisy number.", hint="Keys and constants are exact.")
+    if companion is not None and not (draws and has_bar(type_)):
+        raise WrongType(
+            f"{companion} takes a noisy number or date.", hint="Keys and constants are exact."
+        )
     if companion == "error_bar":
-        type_ = Type.INT8 if type_.is_integer else Type.FLOAT8
+        type_ = Type.INT8 if type_.is_integer or type_ is Type.DATE else Type.FLOAT8
     return OutputColumn(name, type_, bool(draws) and companion is None, draws)
 
 

@@ -29,6 +29,7 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.IntDiv: ("div", "this", "expression"),
     exp.WidthBucket: ("width_bucket", "this", "min_value", "max_value", "num_buckets"),
     exp.TimestampTrunc: ("date_trunc", "unit", "this"),
+    exp.UnixToTime: ("to_timestamp", "this"),
     exp.AtTimeZone: ("at time zone", "this", "zone"),
     exp.Substring: ("substr", "this", "start", "length"),
     exp.StrPosition: ("strpos", "this", "substr"),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
 
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
+from analyzer.bind_quantiles import EXTREMES, PERCENTILES, Argument, extreme, percentile
 from analyzer.bind_windows import Calls, refuse_companion
-from analyzer.expressions import Aggregate, Constant, Expr, Facts, Ref
+from analyzer.expressions import Aggregate, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
+from analyzer.functions.times import is_time
 from analyzer.ranges import NOISY, limited
-from analyzer.refusals import BadArgument, NoMechanism, RowsRefused, WrongGrouping, WrongType
+from analyzer.refusals import NoMechanism, RowsRefused, WrongGrouping, WrongType
 from analyzer.scope import Subqueries
 from analyzer.stages import cells_of
 from analyzer.syntax import only, scalars
@@ -28,8 +29,6 @@ _ONE: dict[type[exp.Expression], tuple[str, str]] = {
     exp.Stddev: ("stddev_samp", "stddev"),
     exp.StddevPop: ("stddev_pop", "stddev_pop"),
     exp.StddevSamp: ("stddev_samp", "stddev_samp"),
-    exp.Min: ("quantile", "min"),
-    exp.Max: ("quantile", "max"),
 }
 """Aggregates of one number: what is computed, and what the analyst calls it."""
 _TWO: dict[type[exp.Expression], str] = {
@@ -112,7 +111,11 @@ class GroupBinder(ExpressionBinder):
         if isinstance(node, exp.Count):
             return self._count(node, condition)
         if isinstance(node, exp.WithinGroup):
-            return self._percentile(node, condition)
+            if type(node.this) not in PERCENTILES:
+                return self.unknown(node.this)
+            return percentile(node, self._moments(condition), self._quantile, self.rows.bind)
+        if type(node) in EXTREMES:
+            return extreme(node, self._moments(condition), self._quantile)
         if type(node) in _ONE:
             return self._one(node, condition)
         if type(node) in _TWO:
@@ -137,8 +140,26 @@ class GroupBinder(ExpressionBinder):
     def _rows(self, place: str) -> ExpressionBinder:
         return ExpressionBinder(self.rows.scope, self.parameters, place)
 
-    def _number(self, name: str, node: exp.Expression, condition: Expr | None) -> Expr:
-        """The argument of an aggregate over numbers, NULL where the condition does not hold."""
+    def _moments(self, condition: Expr | None) -> Argument:
+        """Binds arguments of quantiles, NULL where the condition does not hold."""
+        return lambda name, node: self._number(name, node, condition, or_moment=True)
+
+    def _quantile(self, name: str, argument: Expr, type_: Type, fraction: Fraction) -> Expr:
+        continuous = name == "percentile_cont"
+        return self._made("quantile", (argument,), type_, name, fraction, continuous=continuous)
+
+    def _number(
+        self,
+        name: str,
+        node: exp.Expression,
+        condition: Expr | None,
+        *,
+        or_moment: bool = False,
+    ) -> Expr:
+        """The argument of an aggregate over numbers, NULL where the condition does not hold.
+
+        ``or_moment``: a date or a timestamp will do as well.
+        """
         if isinstance(node, exp.Star):
             raise WrongType(f"{name} takes a number, not *.")
         if isinstance(node, exp.Distinct):
@@ -147,7 +168,7 @@ class GroupBinder(ExpressionBinder):
                 hint="Leave DISTINCT out, or GROUP BY the column and count.",
             )
         argument = coerce(self._rows("the argument of an aggregate").bind(node), Type.NUMERIC)
-        if not argument.type.is_number:
+        if not (argument.type.is_number or (or_moment and is_time(argument.type))):
             raise WrongType(
                 f"{name} takes a number, not {argument.type.value}.",
                 hint="For conditions write count(*) FILTER (WHERE ...).",
@@ -163,9 +184,6 @@ class GroupBinder(ExpressionBinder):
         result = Type.FLOAT8 if argument.type is Type.FLOAT8 else Type.NUMERIC
         if name == "sum" and argument.type is Type.INT4:
             result = Type.INT8
-        if kind == "quantile":
-            fraction = Fraction(0 if name == "min" else 1)
-            return self._made(kind, (argument,), argument.type, name, fraction)
         return self._made(kind, (argument,), result, name)
 
     def _two(self, node: exp.Expression, condition: Expr | None) -> Expr:
@@ -202,33 +220,6 @@ class GroupBinder(ExpressionBinder):
         if subject.facts.holds_owner:
             raise RowsRefused("Values made of the privacy unit's key cannot be counted.")
         return self._made("count_distinct", (argument,), Type.INT8, "count")
-
-    def _percentile(self, node: exp.Expression, condition: Expr | None) -> Expr:
-        only(node, "this", "expression")
-        what, order = node.this, node.expression
-        if not isinstance(what, exp.PercentileCont | exp.PercentileDisc):
-            return self.unknown(what)
-        only(what, "this")
-        only(order, "expressions")
-        continuous = isinstance(what, exp.PercentileCont)
-        name = "percentile_cont" if continuous else "percentile_disc"
-        ordered = order.expressions[0]
-        only(ordered, "this", "desc", "nulls_first")
-        if len(order.expressions) != 1 or (ordered.args.get("desc") and not continuous):
-            raise NoMechanism(
-                f"{name} takes one ascending ORDER BY here.",
-                hint="For the other end, ask for 1 minus the fraction.",
-            )
-        fraction = self.rows.bind(what.this)
-        value = fraction.value if isinstance(fraction, Constant) else None
-        if not isinstance(value, int | Decimal) or not 0 <= value <= 1:
-            raise BadArgument(f"{name} takes a constant fraction between 0 and 1.")
-        argument = self._number(name, ordered.this, condition)
-        share = Fraction(value)
-        if ordered.args.get("desc"):
-            share = 1 - share
-        result = Type.FLOAT8 if continuous else argument.type
-        return self._made("quantile", (argument,), result, name, share, continuous=continuous)
 
     def _grouping(self, node: exp.Expression, condition: Expr | None) -> Expr:
         """GROUPING(a, b): which keys the grouping set leaves out, the last in the lowest bit."""

@@ -20,6 +20,7 @@ from analyzer.noisy_values import quantile, value_of
 from analyzer.plan import Block, Draw, Part, Quantile, QueryOptions, Statement
 from analyzer.printing import Printer
 from analyzer.relation import Aggregation
+from analyzer.timelines import moment_of
 from analyzer.types import Type
 from mechanisms.calibration import KeySelection, Noise, Sensitivity, error_bar
 
@@ -243,7 +244,7 @@ def _label(one: Measure) -> str:
         case Sum():
             return f"sum({inside})"
         case Histogram():
-            return f"histogram of {inside}"
+            return f"histogram of {describe(moment_of(one.axis.argument) or one.axis.argument)}"
         case Distinct():
             return f"count(distinct {inside})"
         case Shares():

@@ -19,12 +19,17 @@ from fractions import Fraction
 from analyzer.expressions import Call, Expr, Ref
 from analyzer.finish_stages import StagePrinter, distinct_rows, limits, sorting
 from analyzer.finish_variants import Cells, noisy_groups
+from analyzer.functions.base import between
+from analyzer.functions.times import is_time
 from analyzer.measures import decimal
 from analyzer.plan import Statement
 from analyzer.stages import Rows, Stacked, Stage, aliased, is_scalar
+from analyzer.timelines import in_days
 from analyzer.types import Type
 
 _NOT_AT_ALL = Fraction(0)
+_FIRST, _LAST = "-719162", "2932896"
+"""Years 1 to 9999, in days since 1970-01-01."""
 _FAR = "CAST(1e100 AS numeric)"
 """Moves as far as this, and what is no number, have no error bar."""
 
@@ -51,7 +56,8 @@ def finish_statement(
         printer.stage(index, stage)
         printer.cut(index, stage)
     end = len(before)
-    unrounded = {i: _unrounded(e, stages) for i, (_, e) in enumerate(last.outputs) if noisy[i]}
+    numbers = {i: in_days(e) for i, (_, e) in enumerate(last.outputs) if noisy[i]}
+    unrounded = {i: _unrounded(e, stages) for i, e in numbers.items()}
     more = [e for i, (e, _) in unrounded.items() if e != last.outputs[i][1]]
     printer.stage(end, last, more)
     moved: dict[int, tuple[str, Fraction]] = {}
@@ -129,8 +135,8 @@ def _bars(
         text, companion = f"b.o{i}", stage.companions[i]
         bar = _bar(i, expression.type, moved[i][1]) if i in moved else "CAST(NULL AS numeric)"
         if companion is not None:
-            sign = "-" if companion == "ci_low" else "+"
-            text = bar if companion == "error_bar" else f"(CAST({text} AS numeric) {sign} {bar})"
+            number = f"b.{moved[i][0]}" if is_time(expression.type) else text
+            text = _companion(companion, number, expression.type, bar)
             bar = "CAST(NULL AS numeric)"
         columns.append(f"{text} AS o{i}")
         bars.append(f"{bar} AS b{i}")
@@ -145,10 +151,34 @@ def _bar(index: int, type_: Type, step: Fraction) -> str:
     if step:
         bar = f"({bar} + CAST({decimal(step):f} AS double precision))"
     exact = f"CAST({bar} AS numeric)"
-    if type_.is_integer:
+    if type_.is_integer or type_ is Type.DATE:
         return f"ceil({exact})"
     digits = f"5 - CAST(floor(log({bar})) AS integer)"
     return f"CASE WHEN {bar} > 0 THEN round({exact}, {digits}) ELSE {exact} END"
+
+
+def _companion(name: str, number: str, type_: Type, bar: str) -> str:
+    """What is shown of a value in its place: its error bar, or an end of its interval.
+
+    Args:
+        name: one of ``COMPANIONS``.
+        number: the value; of moments, the days since 1970-01-01.
+        type_: the type of the value.
+        bar: half the interval, in the units of ``number``.
+    """
+    if name == "error_bar":
+        return bar
+    sign = "-" if name == "ci_low" else "+"
+    end = f"(CAST({number} AS numeric) {sign} {bar})"
+    if type_.is_number:
+        return end
+    if type_ is Type.DATE:
+        end = f"round({end})"
+    # A bar can be longer than the calendar.
+    kept = between(end, Type.NUMERIC, _FIRST, _LAST)
+    start = "1970-01-01 00:00:00+00" if type_ is Type.TIMESTAMPTZ else "1970-01-01"
+    moment = f"CAST('{start}' AS {type_.value}) + {kept} * CAST('24 hours' AS interval)"
+    return f"CAST({moment} AS {type_.value})"
 
 
 def _answer(stage: Stage) -> str:

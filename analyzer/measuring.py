@@ -19,6 +19,7 @@ from analyzer.measures import (
     Sum,
 )
 from analyzer.refusals import BadArgument
+from analyzer.timelines import moment_of
 
 _MOST_STEPS = 2**52
 """What one unit may add to a cell: far inside int8, so no sum in SQL or noise can overflow."""
@@ -100,7 +101,7 @@ def _axis(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:
         raise BadArgument(
             f"The argument of {name} has no bounds, so one person's influence has none.",
             detail="No bounds are declared for a column in it, or a division may pass any.",
-            hint="Set them in the query: LEAST(GREATEST(x, 0), 200) keeps x between 0 and 200"
+            hint=f"Set them in the query: {_clamp(argument)}"
             + (
                 "; FILTER (WHERE x IS NOT NULL) beside it, as it turns NULL into 0."
                 if argument.nullable
@@ -110,6 +111,14 @@ def _axis(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:
     lower, upper = declared.lower, declared.upper
     tick = _grid(argument, upper - lower, max(abs(lower), abs(upper)), cap)
     return Axis(argument, round_half_away(lower / tick), round_half_away(upper / tick), tick)
+
+
+def _clamp(argument: Expr) -> str:
+    """How bounds are written in a query."""
+    if moment_of(argument) is None:
+        return "LEAST(GREATEST(x, 0), 200) keeps x between 0 and 200"
+    low, high = "DATE '2000-01-01'", "DATE '2029-12-31'"
+    return f"LEAST(GREATEST(x, {low}), {high}) keeps x between the two"
 
 
 def _wide(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:

@@ -11,6 +11,7 @@ from analyzer.emit_members import members
 from analyzer.growth import BYTES_OF_A_ROW
 from analyzer.measures import Axis, Histogram, People, Shares, axes, decimal
 from analyzer.plan import QueryOptions
+from analyzer.timelines import moment_of, spelled
 
 
 def notices(
@@ -71,5 +72,7 @@ def _cleaned(blocks: Sequence[Measured], options: QueryOptions) -> Iterator[str]
 
 
 def _clamped(axis: Axis) -> str:
-    low, high = (decimal(bound * axis.tick) for bound in (axis.lower, axis.upper))
-    return f"Values of {describe(axis.argument)} are kept between {low:f} and {high:f}."
+    bounds = [bound * axis.tick for bound in (axis.lower, axis.upper)]
+    moment = moment_of(axis.argument)
+    low, high = (f"{decimal(b):f}" if moment is None else spelled(b, moment.type) for b in bounds)
+    return f"Values of {describe(moment or axis.argument)} are kept between {low} and {high}."

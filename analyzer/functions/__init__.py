@@ -14,16 +14,24 @@ from analyzer.functions import (
     casts,
     comparison,
     conditional,
+    epochs,
     mathematics,
     text,
     times,
 )
 from analyzer.functions.base import FUNCTIONS, Function, build, render
 
-FUNCTIONS |= {
-    function.name: function
-    for family in (arithmetic, mathematics, comparison, conditional, text, times, calendars, casts)
-    for function in family.FUNCTIONS
-}
+_FAMILIES = (
+    arithmetic,
+    mathematics,
+    comparison,
+    conditional,
+    text,
+    times,
+    calendars,
+    epochs,
+    casts,
+)
+FUNCTIONS |= {function.name: function for family in _FAMILIES for function in family.FUNCTIONS}
 
 __all__ = ["FUNCTIONS", "Function", "build", "render"]

@@ -12,6 +12,7 @@ from analyzer.domains import inputs_of
 from analyzer.expressions import Call, Computed, Constant, Domain, Expr, Facts, Interval
 from analyzer.functions.base import Function, arity, as_type, coerce, merged, one_collation, widest
 from analyzer.functions.comparison import comparable
+from analyzer.functions.times import is_time
 from analyzer.refusals import WrongType
 from analyzer.types import Type
 
@@ -104,14 +105,15 @@ def _coalesce(name: str, args: Sequence[Expr]) -> Call:
 
 def _can_be_nan(value: Expr) -> bool:
     """LEAST passes over NaN as it does over NULL: it is larger than all numbers."""
-    return not (value.facts.stored.is_integer or isinstance(value, Constant))
+    inexact = value.facts.stored in (Type.NUMERIC, Type.FLOAT8)
+    return inexact and not isinstance(value, Constant)
 
 
 def _extreme(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1, 100)
     type_, values = _one_type(name, args)
     facts = _facts(values, values, type_)
-    if type_.is_number:
+    if type_.is_number or is_time(type_):
         greatest = name == "greatest"
         real = [v for v in values if not _null(v)] or values
         facts = replace(

@@ -43,8 +43,11 @@ _ERROR_BARS = {
     "bigint": "bigint",
     "numeric": "double precision",
     "double precision": "double precision",
+    "date": "bigint",
+    "timestamp without time zone": "double precision",
+    "timestamp with time zone": "double precision",
 }
-"""The type of ``error_bar(x)``, by that of x, as the analyzer has it."""
+"""The type of ``error_bar(x)``, by that of x, as the analyzer has it: of moments it is in days."""
 
 
 def template() -> Iterator[Statement]:

@@ -113,7 +113,8 @@ def _bars(body: Mapping[str, Any]) -> list[str]:
         bars = [row[index] for row in body["error_bars"] if row[index] is not None]
         if bars:
             low, high = _short(min(bars)), _short(max(bars))
-            told.append(f"{column['name']} ± {low if low == high else f'{low} to {high}'}")
+            days = " days" if column["type"].startswith(("date", "timestamp")) else ""
+            told.append(f"{column['name']} ± {low if low == high else f'{low} to {high}'}{days}")
     return [f"{', '.join(told)} at 95 %"] if told else []
 
 

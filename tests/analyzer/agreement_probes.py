@@ -288,6 +288,8 @@ sum(a) FILTER (WHERE b)
 count(DISTINCT a) FILTER (WHERE b)
 percentile_cont(0.5) WITHIN GROUP (ORDER BY a)
 percentile_disc(0.5) WITHIN GROUP (ORDER BY a DESC)
+to_timestamp(a)
+to_timestamp(a + 1) AT TIME ZONE 'UTC'
 percentile_cont(0.5) WITHIN GROUP (ORDER BY a) FILTER (WHERE b)
 mode() WITHIN GROUP (ORDER BY a)
 bool_and(a)
@@ -409,6 +411,7 @@ SELECT ¦string_agg(a, ',') FROM t | ZP002 | string_agg
 SELECT ¦min(a, 3) FROM t | 0A000 | MIN
 SELECT ¦mod(a, b, c) FROM t | 42601 | two ways
 SELECT ¦+ a FROM t | 0A000 | sign
+SELECT ¦to_timestamp(a, 'DD') FROM t | 0A000 | format
 SELECT a FROM t GROUP BY ¦+1 | 0A000 | sign
 SELECT a FROM t GROUP BY ROLLUP (¦+1) | 0A000 | sign
 SELECT a FROM t GROUP BY GROUPING SETS ((a, ¦+1)) | 0A000 | sign

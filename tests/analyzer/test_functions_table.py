@@ -213,6 +213,7 @@ SAMPLES: dict[str, list[str]] = {
         "z AT TIME ZONE 'Asia/Kolkata' AT TIME ZONE 'America/Los_Angeles'",
         "(z AT TIME ZONE 'Pacific/Auckland')::date",
     ],
+    "to_timestamp": ["to_timestamp(l)", "to_timestamp(f)", "to_timestamp(n / 1000)"],
     "isfinite": ["isfinite(d)", "isfinite(s)", "isfinite(z)"],
     "cast": [
         "n::integer",

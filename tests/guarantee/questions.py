@@ -324,6 +324,20 @@ SEVERAL_PARTS = (
         "SELECT kind, percentile_disc(0.9) WITHIN GROUP (ORDER BY balance), count(*) FROM visits"
         " GROUP BY kind"
     ),
+    # Dates and timestamps, counted in days and in seconds.
+    (
+        "SELECT sex, min(d), max(d), percentile_disc(0.5) WITHIN GROUP (ORDER BY d) FROM (SELECT sex,"
+        " least(greatest(born, DATE '1930-01-01'), DATE '2020-12-31') AS d FROM patients) x GROUP BY 1"
+    ),
+    (
+        "SELECT kind, max(least(greatest(visited_at, '2019-01-01'), '2024-12-31'))"
+        " FILTER (WHERE cost > 10) FROM visits GROUP BY kind"
+    ),
+    (
+        "SELECT min(first) FROM (SELECT patient_id, min(least(greatest(visited_at::date,"
+        " DATE '2020-01-01'), DATE '2020-06-30')) AS first FROM visits GROUP BY patient_id) x"
+    ),
+    "SELECT least(greatest(born, DATE '1980-01-01'), DATE '1980-01-09'), count(*) FROM patients GROUP BY 1",
     "SELECT diagnosis, max(score), count(DISTINCT kind) FROM visits GROUP BY diagnosis",
     "SELECT sex, min(bmi), max(weight) FROM patients GROUP BY sex",
     "SELECT zip, percentile_cont(0.25) WITHIN GROUP (ORDER BY age DESC) FROM patients GROUP BY zip",

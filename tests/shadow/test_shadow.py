@@ -104,13 +104,14 @@ def test_error_bars_have_the_types_that_answers_have(room):
         room.login()
         .execute(
             "SELECT error_bar(count(*)) AS a, error_bar(avg(bmi)) AS b, ci_low(count(*)) AS c,"
-            " ci_high(avg(weight)) AS d, ci_low(avg(cost)) AS e FROM cities, (SELECT NULL::numeric"
-            " AS bmi, NULL::float8 AS weight, NULL::numeric AS cost) x WHERE false HAVING false"
+            " ci_high(avg(weight)) AS d, ci_low(avg(cost)) AS e, error_bar(max(born)) AS f,"
+            " ci_low(max(born)) AS g FROM cities, (SELECT NULL::numeric AS bmi, NULL::float8 AS"
+            " weight, NULL::numeric AS cost, NULL::date AS born) x WHERE false HAVING false"
         )
         .description
     )
     types = [psycopg.adapters.types[column.type_code].name for column in described]
-    assert types == ["int8", "float8", "int8", "float8", "numeric"]
+    assert types == ["int8", "float8", "int8", "float8", "numeric", "int8", "date"]
 
 
 def test_error_bars_are_never_computed_here(room):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -87,6 +87,15 @@ def test_companions_can_be_selected(ada):
     sql = "SELECT count(*) AS n, error_bar(count(*)) AS bar, ci_low(count(*)) AS low FROM patients"
     ((n, bar, low),) = ada.execute(sql).fetchall()
     assert low == n - bar
+
+
+def test_dates_are_noisy_too(ada):
+    heard = notices(ada)
+    day = "least(greatest(born, DATE '1930-01-01'), DATE '2020-12-31')"
+    sql = f"SELECT max({day}) AS last, error_bar(max({day})), ci_low(max({day})) FROM patients"
+    ((last, bar, low),) = ada.execute(sql).fetchall()
+    assert low == last - timedelta(days=bar)
+    assert f"last ± {bar} days at 95 %" in heard[-1].message
 
 
 @pytest.mark.parametrize("binary", [False, True])
