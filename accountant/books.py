@@ -5,7 +5,8 @@ A release moves along the arrows, and never back::
     reserved -> dispatched -> answered
        |            |
        v            v
-     voided       failed          (reserved -> failed too, when its worker is gone)
+     voided       failed          (reserved -> failed too, when its worker is gone,
+                                   and for a replay, which touches no data)
 
 ``reserved`` counts as spent. Only ``voided`` gives the charge back, and only from ``reserved``: a
 release is ``dispatched``, durably, before protected data is touched. So whatever crashes, and

@@ -1,8 +1,9 @@
 """Decisions: what a command does to the ledger, as a pure function of what the ledger holds.
 
 A stored answer may be given again, as *replay*: its cells have noise already, so no data is touched
-and it goes from ``reserved`` to ``answered``. The account over everyone has paid for those cells;
-an analyst or a group pays only the first time, because only then do they learn something.
+and it goes from ``reserved`` to ``answered`` or ``failed``. The account over everyone has paid for
+those cells; an analyst or a group pays only the first time, because only then do they learn
+something.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def decide(books: Books, command: Command) -> Reservation | Replay | None:
         case Settle(id_, answer, cells):
             _settle(books, id_, answer, cells)
         case Fail(id_):
-            _advance(books, _track(books, id_, "failed", {"dispatched"}), "fail", {})
+            _advance(books, _last_step(books, id_, "failed"), "fail", {})
         case Void(id_):
             track = _track(books, id_, "voided", {"reserved"})
             loss, at = loss_of(track.reserved["loss"]), time_of(track.reserved["at"])
@@ -254,9 +255,8 @@ def _record(
 
 
 def _settle(books: Books, id_: UUID, answer: str, cells: Cells | None) -> None:
-    track = books.tracks.get(str(id_))
-    replay = track is not None and "source" in track.reserved
-    track = _track(books, id_, "answered", {"reserved" if replay else "dispatched"})
+    track = _last_step(books, id_, "answered")
+    replay = "source" in track.reserved
     facts: dict[str, Any] = {}
     if cells is not None and not replay:
         facts = {
@@ -267,6 +267,13 @@ def _settle(books: Books, id_: UUID, answer: str, cells: Cells | None) -> None:
     rows = cells.rows if cells is not None and not replay else None
     _advance(books, track, "answer", facts, answer=answer, cells=rows)
     track.answer = answer
+
+
+def _last_step(books: Books, id_: UUID, wanted: str) -> Track:
+    """The release, if it can be answered or fail: a replay, which touches no data, at once."""
+    track = books.tracks.get(str(id_))
+    replay = track is not None and "source" in track.reserved
+    return _track(books, id_, wanted, {"reserved" if replay else "dispatched"})
 
 
 def _track(

@@ -167,10 +167,11 @@ class Ledger(History):
         await self._scribe.write(Settle(release_id, json.dumps(answer), cells))
 
     async def fail(self, release_id: UUID) -> None:
-        """Gives up after data may have been touched; the charge is kept.
+        """Gives up after data may have been touched, or after stored cells were found that somebody
+        else was given; the charge is kept.
 
         Raises:
-            WrongState: the release is not ``dispatched``.
+            WrongState: the release is not ``dispatched``, or a replay that is not ``reserved``.
         """
         await self._scribe.write(Fail(release_id))
 

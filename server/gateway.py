@@ -253,13 +253,18 @@ class Gateway:
         held: Reservation | Replay,
         began: float,
     ) -> Reply:
-        """The stored reply, or one from stored cells. No data is touched, so what goes wrong is
-        given back."""
+        """The stored reply, or one from stored cells. No data is touched; but cells that somebody
+        else was given are as dear as data from then on, or who gives up would learn for nothing
+        that they are there."""
         if isinstance(held, Replay):
             self._observe(seen.Replayed(held.id, Name(plan.dataset), analyst))
             return Reply(held.id, held.answer, replayed=True)
         assert held.cells is not None
+        station = Station.READY
         try:
+            if held.charge != ZERO:
+                await _require_ready(dataset.engine)
+                station = Station.FINISH
             told = await self._finishes.answer(dataset.engine, plan, held.cells)
             body = reply_json(held, plan, told)
             await self._tick.wait(began)
@@ -267,7 +272,7 @@ class Gateway:
                 await _to_the_end(self._ledger.settle(held.id, body))
         except BaseException as error:
             if held.recorded:
-                await self._give_up(held, plan, Station.RESERVE, error)
+                await self._end(held, plan, station, error, began)
             if isinstance(error, EngineFailed):
                 raise DataUnavailable from None
             raise
@@ -301,17 +306,32 @@ class Gateway:
             station = Station.SETTLE
             await _to_the_end(ledger.settle(held.id, body, cells if made.kept else None))
         except BaseException as error:
-            if station not in _BEFORE_DATA:
-                await self._wait_to_fail(began, gone=not isinstance(error, Exception))
-            await self._give_up(held, plan, station, error)
-            # A refusal this late is about public rows only, and may say so.
-            refused = station in _BEFORE_DATA or isinstance(error, Refusal)
-            if isinstance(error, Exception) and not refused:
-                raise FailedAfterDebit from None
+            await self._end(held, plan, station, error, began)
             raise
         took = round(1000 * (time.monotonic() - began))
         self._observe(seen.Answered(held.id, Name(plan.dataset), analyst, took))
         return Reply(held.id, body, replayed=False)
+
+    async def _end(
+        self,
+        held: Reservation,
+        plan: PrivatePlan,
+        station: Station,
+        error: BaseException,
+        began: float,
+    ) -> None:
+        """Ends a reservation that has no answer, where ``error`` came up.
+
+        Raises:
+            FailedAfterDebit: in its place, where it may not be told.
+        """
+        if station not in _BEFORE_DATA:
+            await self._wait_to_fail(began, gone=not isinstance(error, Exception))
+        await self._give_up(held, plan, station, error)
+        # A refusal this late is about public rows only, and may say so.
+        refused = station in _BEFORE_DATA or isinstance(error, Refusal)
+        if isinstance(error, Exception) and not refused:
+            raise FailedAfterDebit from None
 
     async def _wait_to_fail(self, began: float, *, gone: bool) -> None:
         """Until a failure may be seen. A cancellation ends the wait at the next tick, a stop of the

@@ -273,7 +273,7 @@ class LedgerMachine(RuleBasedStateMachine):
         source, target = {
             "dispatch": ("nowhere" if replay else "reserved", "dispatched"),
             "settle": ("reserved" if replay else "dispatched", "answered"),
-            "fail": ("dispatched", "failed"),
+            "fail": ("reserved" if replay else "dispatched", "failed"),
             "void": ("reserved", "voided"),
         }[verb]
         arguments: tuple[Any, ...] = ({"of": release.digest}, CELLS) if verb == "settle" else ()

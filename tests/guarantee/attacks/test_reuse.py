@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import json
 import math
 import statistics
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pytest
 
+from server.engines import EngineFailed
+from server.questions import Question
+from server.ticks import Tick
 from tests.guarantee.attacks.world import World
 
 SEX = "SELECT sex, count(*) AS n, avg(age) FROM patients WHERE age > 20 AND active GROUP BY sex"
@@ -79,6 +83,70 @@ def test_another_analyst_pays_an_own_view_and_gets_the_same_numbers(world: World
     assert world.spent(bob)[0] == world.spent(ada)[0] > 0
     assert (world.spent(None), fetches(world)) == (shared, fetched)
     assert cost(ask(world, bob)) == 0
+
+
+class _Late:
+    """In place of the gateway's tick: an answer that never leaves, until its asker gives up."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def wait(self, _: float, *, given_up: bool = False) -> None:
+        self.reached.set()
+        if not given_up:
+            await asyncio.Event().wait()
+
+
+async def _given_up(world: World, name: str) -> None:
+    """A question that its asker takes back when the answer is about to leave."""
+    gateway, late = world.gateway, _Late()
+    who = (await world.ledger.find_analyst(name)).id
+    before, gateway._tick = gateway._tick, cast("Tick", late)
+    try:
+        task = asyncio.create_task(
+            gateway.query(who, Question(SEX, dataset="clinic", rho=Fraction(1, 100)))
+        )
+        await late.reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    finally:
+        gateway._tick = before
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["drawn anew", "told to another before"])
+def test_who_gives_up_pays_whether_somebody_else_was_told_or_not(
+    world: World, analysts, told: bool
+) -> None:
+    """Giving up would else be a probe, for nothing, of what others ask."""
+    ada, bob = analysts
+    if told:
+        ask(world, ada)
+    world.run(_given_up(world, bob))
+    spent = world.spent(bob)
+    assert spent[0] > 0
+    again = ask(world, bob)
+    # What is stored is there for nothing, having been paid for; what was lost is not.
+    assert (cost(again) == 0) is told
+    assert (world.spent(bob) == spent) is told
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["drawn anew", "told to another before"])
+def test_an_answer_that_cannot_be_made_is_paid_whether_somebody_else_was_told_or_not(
+    world: World, analysts, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arithmetic that takes too long fails by what an analyst wrote, in either case."""
+    ada, bob = analysts
+    if told:
+        ask(world, ada)
+
+    async def too_long(*_: Any) -> NoReturn:
+        raise EngineFailed("57014")
+
+    monkeypatch.setattr(world.spy, "finish", too_long)
+    reply = world.ask(SEX, who=bob, rho="0.01", fresh=False)
+    assert (reply.status_code, reply.json()["code"]) == (500, "failed_after_debit")
+    assert world.spent(bob)[0] > 0
 
 
 def test_fresh_noise_is_drawn_and_paid_for(world: World, analysts) -> None:
