@@ -53,6 +53,7 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Abs: ("abs", "this"),
     exp.Ceil: ("ceil", "this"),
     exp.Date: ("date", "this"),
+    exp.DateBin: ("date_bin", "this", "expression", "unit"),
     exp.TimestampTrunc: ("date_trunc", "unit", "this", "zone"),
     exp.Exp: ("exp", "this"),
     exp.Extract: ("extract", "this", "expression"),

@@ -57,6 +57,7 @@ CALLS: dict[str, str] = {
     "character_length": "length",
     "concat": "concat",
     "date": "date",
+    "date_bin": "date_bin",
     "date_part": "date_part",
     "date_trunc": "date_trunc",
     "div": "div",

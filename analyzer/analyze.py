@@ -193,6 +193,10 @@ def _column(
     (name, expression), companion = last.outputs[output], last.companions[output]
     draws = tuple(sorted({i for aggregate in used for i in of[aggregate]}))
     type_ = expression.type
+    if type_ is Type.INTERVAL:
+        raise WrongType(
+            "An interval is not shown.", hint="Show EXTRACT(epoch FROM x), which is in seconds."
+        )
     if companion is not None and not (draws and has_bar(type_)):
         raise WrongType(
             f"{companion} takes a noisy number or date.", hint="Keys and constants are exact."

@@ -12,8 +12,9 @@ from analyzer.expressions import Constant, Expr
 from analyzer.functions import build
 from analyzer.functions.base import constant
 from analyzer.functions.casts import build_cast
+from analyzer.functions.distances import compared
 from analyzer.functions.text import escaped
-from analyzer.functions.times import refuse_now
+from analyzer.functions.times import interval_parts, refuse_now
 from analyzer.refusals import BadArgument, BadPattern, UnknownFunction, Unsupported
 from analyzer.syntax import only
 from analyzer.types import Type
@@ -73,7 +74,8 @@ _INSTEAD: dict[type[exp.Expression], str] = {
     exp.SplitPart: "Use left, right, substr and strpos with constants.",
     exp.Pad: "Use || with a constant.",
     exp.Rand: "Noise is added to every answer; rows are not sampled.",
-    exp.Interval: "An interval stands only beside + or -: x + INTERVAL '1 day'.",
+    exp.Interval: "It stands beside + or -, as in x + INTERVAL '1 day', or beside a difference of"
+    " times: a - b < INTERVAL '1 day'.",
 }
 FUNCTIONS_BY_SYNTAX = (exp.Func, exp.Interval, *_PATTERNS, *_NOW)
 """What :func:`refuse_function` has words for."""
@@ -87,7 +89,7 @@ def call(bind: Bind, node: exp.Expression) -> Expr | None:
     """
     if isinstance(node, (exp.Add, exp.Sub)):
         beside = (node.this, node.expression)
-        return _shift(bind, node) if any(isinstance(n, exp.Interval) for n in beside) else None
+        return _shift(bind, node) if any(_interval(n) is not None for n in beside) else None
     entry = _CALLS.get(type(node))
     if entry is not None:
         return _plain(bind, node, *entry)
@@ -109,15 +111,52 @@ def _unit(node: exp.Var) -> Expr:
 
 
 def _shift(bind: Bind, node: exp.Expression) -> Expr:
-    """A date or timestamp and a constant interval, in either order for ``+``."""
+    """A date or timestamp and a constant interval, in either order for ``+``, or so many of it."""
     only(node, "this", "expression")
     subject, interval = node.this, node.expression
-    if isinstance(node, exp.Add) and isinstance(subject, exp.Interval):
+    if isinstance(node, exp.Add) and _interval(subject) is not None:
         subject, interval = interval, subject
-    if not isinstance(interval, exp.Interval) or isinstance(subject, exp.Interval):
+    steps = _interval(interval)
+    if steps is None or _interval(subject) is not None:
         raise Unsupported("Intervals are added to a date or timestamp, or taken from one.")
-    name = "time + interval" if isinstance(node, exp.Add) else "time - interval"
-    return build(name, [bind(subject), constant(interval_text(interval))])
+    text, times = steps
+    if times is None:
+        name = "time + interval" if isinstance(node, exp.Add) else "time - interval"
+        return build(name, [bind(subject), constant(text)])
+    count = bind(times) if isinstance(node, exp.Add) else build("neg", [bind(times)])
+    return build("time + interval * number", [bind(subject), constant(text), count])
+
+
+def _interval(node: exp.Expression) -> tuple[str, exp.Expression | None] | None:
+    """The text of a constant interval, and what it is multiplied by; None for anything else."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if isinstance(node, exp.Mul):
+        for one, other in ((node.this, node.expression), (node.expression, node.this)):
+            found = _interval(one)
+            if found is not None and found[1] is None:
+                whole = isinstance(other, exp.Literal) and other.is_int
+                return (_times(found[0], int(other.name)), None) if whole else (found[0], other)
+        return None
+    if isinstance(node, exp.Interval):
+        return interval_text(node), None
+    is_cast = isinstance(node, exp.Cast) and node.args["to"].is_type("interval")
+    if is_cast and isinstance(node.this, exp.Literal) and node.this.is_string:
+        return str(node.this.this), None
+    return None
+
+
+def _times(text: str, count: int) -> str:
+    parts = zip(interval_parts(text), ("month", "day", "second"), strict=True)
+    return " ".join(f"{number * count} {unit}" for number, unit in parts)
+
+
+def beside_times(bind: Bind, node: exp.Expression) -> Expr:
+    """What is compared: a constant interval too, as a difference of times compares with it."""
+    found = _interval(node)
+    if found is None or found[1] is not None:
+        return bind(node)
+    return compared(found[0])
 
 
 def interval_text(interval: exp.Interval) -> str:
@@ -223,7 +262,7 @@ def _named(bind: Bind, node: exp.Expression) -> Expr | None:
     if written == "age":
         raise Unsupported(
             "age gives an interval, which stands only in EXTRACT(year FROM age(a, b)).",
-            hint="Days are a - b, for dates.",
+            hint="Write x > CURRENT_DATE - INTERVAL '1 year', or a - b, which is in days.",
         )
     name = "extract" if written == "date_part" else _NAMED.get(written)
     if name is None:
@@ -233,19 +272,29 @@ def _named(bind: Bind, node: exp.Expression) -> Expr | None:
     return build_cast(found, Type.FLOAT8) if written == "date_part" else found
 
 
+def _date_bin(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "this", "expression", "unit")
+    width = _interval(node.this)
+    stride = bind(node.this) if width is None or width[1] is not None else constant(width[0])
+    origin = node.args["unit"]
+    if isinstance(origin, exp.Var):  # so sqlglot reads a bare string there
+        origin = exp.Literal.string(origin.name)
+    return build("date_bin", [stride, bind(node.expression), bind(origin)])
+
+
 def _extract(bind: Bind, node: exp.Expression) -> Expr:
     only(node, "this", "expression")
     subject = node.expression
     if isinstance(subject, exp.Anonymous) and str(subject.this).lower() == "age":
-        if node.name.lower() != "year":
-            raise Unsupported("Of an age only the year is supported.", hint="Days are a - b.")
+        only(node, "this", "expression")
         only(subject, "this", "expressions")
-        return build("age", [bind(n) for n in subject.expressions])
+        return build("age", [constant(node.name), *(bind(n) for n in subject.expressions)])
     return _plain(bind, node, "extract", "this", "expression")
 
 
 _SPECIAL: dict[type[exp.Expression], Callable[[Bind, exp.Expression], Expr | None]] = {
     exp.Escape: _escape,
+    exp.DateBin: _date_bin,
     exp.Extract: _extract,
     exp.Cast: _cast,
     exp.Date: _date,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlglot import exp
 
 from analyzer.bind_arrays import any_of, one_of, within_array
-from analyzer.bind_calls import FUNCTIONS_BY_SYNTAX, call, refuse_function
+from analyzer.bind_calls import FUNCTIONS_BY_SYNTAX, beside_times, call, refuse_function
 from analyzer.catalog import Given
 from analyzer.expressions import Constant, Expr
 from analyzer.functions import FUNCTIONS, build
@@ -48,6 +48,7 @@ _OPERATORS: dict[type[exp.Expression], str] = {
     exp.Neg: "neg",
     exp.Not: "not",
 }
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 _VARIADIC: dict[type[exp.Expression], str] = {
     exp.Coalesce: "coalesce",
     exp.Greatest: "greatest",
@@ -126,6 +127,8 @@ class ExpressionBinder:
             return build("not", [found]) if isinstance(node, exp.NEQ) else found
         arguments = ("this",) if isinstance(node, exp.Unary) else ("this", "expression")
         only(node, *arguments, *_MARKS.get(type(node), ()))
+        if isinstance(node, _COMPARISONS):
+            return build(name, [beside_times(self.bind, node.args[a]) for a in arguments])
         args = [self.bind(node.args[a]) for a in arguments]
         if name == "neg" and (negative := _negative(args[0])) is not None:
             return negative
@@ -240,7 +243,8 @@ class ExpressionBinder:
 
     def on_between(self, node: exp.Expression) -> Expr:
         only(node, "this", "low", "high")
-        low, value, high = (self.bind(node.args[a]) for a in ("low", "this", "high"))
+        sides = ("low", "this", "high")
+        low, value, high = (beside_times(self.bind, node.args[a]) for a in sides)
         return build("and", [build(">=", [value, low]), build("<=", [value, high])])
 
     def on_in(self, node: exp.Expression) -> Expr:

@@ -36,9 +36,9 @@ def moment(value: Fraction) -> datetime:
     return _EPOCH + timedelta(microseconds=kept // _TICK)
 
 
-UNITS = ("year", "quarter", "month", "week", "day", "hour", "minute")
+UNITS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
 """What a time can be cut to, longest first."""
-_PER_DAY = {"day": 1, "hour": 24, "minute": 1440}
+_PER_DAY = {"day": 1, "hour": 24, "minute": 1440, "second": 86_400}
 
 
 def cut(value: Fraction, unit: str) -> Fraction:

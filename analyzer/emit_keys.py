@@ -111,9 +111,11 @@ def _from_table(printer: Printer, key: Expr, domain: ValuesFrom) -> str:
 
 
 def _from_steps(printer: Printer, key: Expr, domain: Steps) -> str:
-    if isinstance(domain.step, str):
+    if isinstance(domain.step, str) or key.facts.stored is Type.TIMESTAMP:
         ends = (printer.parameter(moment(x), "timestamp") for x in (domain.first, domain.last))
         by = "3 months" if domain.step == "quarter" else f"1 {domain.step}"
+        if not isinstance(domain.step, str):
+            by = f"PT{int(domain.step * 86_400)}S"
         series = f"generate_series({', '.join(ends)}, CAST('{by}' AS interval))"
         return f"SELECT s.k FROM {series} AS s (k)"
     numbers = (domain.first, domain.last, domain.step)

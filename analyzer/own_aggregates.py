@@ -18,7 +18,7 @@ from analyzer.relation import OwnAggregate
 from analyzer.types import Type
 
 FUNCTIONS = ("count", "sum", "avg", "min", "max", "bool_and", "bool_or")
-_SORTABLE = (Type.TEXT, Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ)
+_SORTABLE = (Type.TEXT, Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ, Type.INTERVAL)
 _MOST_ROWS = Fraction(2**63)
 """More rows than any query can make: proves ranges, and bounds nothing."""
 

@@ -18,6 +18,8 @@ class Type(StrEnum):
     TIMESTAMP = "timestamp without time zone"
     TIMESTAMPTZ = "timestamp with time zone"
     UUID = "uuid"
+    INTERVAL = "interval"
+    """A distance between two times, of days and time: carried in seconds, as a numeric."""
 
     @property
     def is_integer(self) -> bool:

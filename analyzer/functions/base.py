@@ -72,7 +72,7 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
             value = value.replace(tzinfo=None)  # as PostgreSQL reads such a literal
         interval = Interval(days(value), days(value))
         tick = Fraction(1) if type_ is Type.DATE else None
-    stored = Type.NUMERIC if type_ is Type.FLOAT8 else type_
+    stored = Type.NUMERIC if type_ in (Type.FLOAT8, Type.INTERVAL) else type_
     facts = Facts(
         stored,
         interval,

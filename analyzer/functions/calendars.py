@@ -26,10 +26,22 @@ _NUMBERS = {
     "D": "day",
     "ID": "day",
     "HH24": "hour",
+    "HH12": "hour",
+    "AM": "hour",
     "MI": "minute",
+    "SS": "second",
 }
-_NAMES = {"Mon": "month", "MON": "month", "FMMonth": "month", "Dy": "day", "DY": "day"}
-_UNITS = {**_NUMBERS, **{k.lower(): v for k, v in _NUMBERS.items()}, **_NAMES, "FMDay": "day"}
+_NAMES = {
+    "Mon": "month",
+    "MON": "month",
+    "Month": "month",
+    "FMMonth": "month",
+    "Dy": "day",
+    "DY": "day",
+    "Day": "day",
+    "FMDay": "day",
+}
+_UNITS = {**_NUMBERS, **{k.lower(): v for k, v in _NUMBERS.items()}, **_NAMES}
 """What a format may be made of, and the unit of time that each is the same in. None of them depends
 on a locale."""
 _LONGEST_FIRST = "|".join(sorted(_UNITS, key=len, reverse=True))
@@ -47,7 +59,7 @@ def _to_char(name: str, args: Sequence[Expr]) -> Call:
     if units is None:
         raise BadArgument(
             "to_char takes a constant format here, of parts that depend on no language.",
-            hint=f"Its parts are {', '.join((*_NUMBERS, *_NAMES))}, FMDay, and - / . , : between.",
+            hint=f"Its parts are {', '.join((*_NUMBERS, *_NAMES))}, and - / . , : between.",
         )
     if units:
         x = build("date_trunc", [constant(_finest(units)), x])
@@ -79,26 +91,36 @@ def _render_to_char(call: Call, args: Sequence[str]) -> str:
     return f"to_char({as_time(args[0], call.args[0])}, '{call.detail}')"
 
 
+_REST = {"month": Fraction(11), "day": Fraction(30)}
+"""What is left of an age beside its full years and months, at most."""
+
+
 def _age(name: str, args: Sequence[Expr]) -> Call:
     """``EXTRACT(year FROM age(a, b))``: the full years from ``b`` to ``a``, negative where ``a`` is
-    earlier."""
-    arity(name, args, 2)
-    a, b = (local(name, arg) for arg in args)
-    physical, declared = (_years(kept(a, declared=d), kept(b, declared=d)) for d in (False, True))
+    earlier; or the months beside the years, or the days beside those. The field comes first."""
+    arity(name, args, 3)
+    word = str(args[0].value).lower() if isinstance(args[0], Constant) else ""
+    if word not in ("year", *_REST):
+        raise BadArgument(
+            "Of an age there are year, month and day.",
+            hint="Days are a - b of dates, and EXTRACT(day FROM a - b) of timestamps.",
+        )
+    a, b = (local(name, arg) for arg in args[1:])
+    physical, declared = (
+        _aged(word, kept(a, declared=d), kept(b, declared=d)) for d in (False, True)
+    )
     facts = merged(
         [a, b], Type.INT4, physical=physical, declared=declared, tick=Fraction(1), on_grid=True
     )
-    return Call(name, (a, b), Type.NUMERIC, a.nullable or b.nullable, facts)
+    return Call(name, (a, b), Type.NUMERIC, a.nullable or b.nullable, facts, word)
 
 
-def _years(a: Interval, b: Interval) -> Interval:
+def _aged(word: str, a: Interval, b: Interval) -> Interval:
     """The years are never fewer for a later ``a``, and never more for a later ``b``."""
-    if None in (a.lower, a.upper, b.lower, b.upper):
+    if word in _REST:
+        return Interval(-_REST[word], _REST[word])
+    if a.lower is None or a.upper is None or b.lower is None or b.upper is None:
         return UNBOUNDED
-    assert a.lower is not None
-    assert a.upper is not None
-    assert b.lower is not None
-    assert b.upper is not None
     return Interval(_full_years(a.lower, b.upper), _full_years(a.upper, b.lower))
 
 
@@ -111,7 +133,7 @@ def _full_years(a: Fraction, b: Fraction) -> Fraction:
 
 def _render_age(call: Call, args: Sequence[str]) -> str:
     a, b = (as_time(text, one) for text, one in zip(args, call.args, strict=True))
-    return f"CAST(EXTRACT(year FROM age({a}, {b})) AS integer)"
+    return f"CAST(EXTRACT({call.detail} FROM age({a}, {b})) AS integer)"
 
 
 FUNCTIONS = (

@@ -33,7 +33,7 @@ def _one_type(name: str, args: Sequence[Expr]) -> tuple[Type, list[Expr]]:
 def _storage(type_: Type, values: Sequence[Expr]) -> Type:
     """One storage for all branches; constants follow the others."""
     if not type_.is_number:
-        return type_
+        return Type.NUMERIC if type_ is Type.INTERVAL else type_
     moving = [v.facts.stored for v in values if not isinstance(v, Constant)]
     if type_ is Type.FLOAT8 and moving and set(moving) == {Type.FLOAT8}:
         return Type.FLOAT8

@@ -70,6 +70,8 @@ def _read(text: str, to: Type) -> Scalar:
             return {"true": True, "t": True, "false": False, "f": False}[text.lower()]
         case Type.DATE:
             return _date(text)
+        case Type.INTERVAL:
+            raise ValueError
         case _:
             return _time(text)
 

@@ -14,7 +14,15 @@ from fractions import Fraction
 from analyzer import ranges
 from analyzer.dates import DATES, END_OF_DAY, TIMES, UNITS, cut, later, moment, steps
 from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Facts, Interval
-from analyzer.functions.base import Function, arity, between, coerce, merged, whole_operand
+from analyzer.functions.base import (
+    Function,
+    arity,
+    between,
+    build,
+    coerce,
+    merged,
+    whole_operand,
+)
 from analyzer.functions.zones import ZONES
 from analyzer.refusals import BadArgument, Unsupported, WrongType
 from analyzer.types import Type
@@ -99,6 +107,9 @@ class _Field:
 
 _LAST_SECOND = Fraction(59_999_999, 1_000_000)
 _FIELDS = {
+    "millennium": _Field(1, Fraction(10)),
+    "century": _Field(1, Fraction(100)),
+    "decade": _Field(0, Fraction(999)),
     "year": _Field(1, Fraction(9999)),
     "isoyear": _Field(1, Fraction(9999)),
     "quarter": _Field(1, Fraction(4)),
@@ -111,6 +122,8 @@ _FIELDS = {
     "hour": _Field(0, Fraction(23), of_dates=False),
     "minute": _Field(0, Fraction(59), of_dates=False),
     "second": _Field(0, _LAST_SECOND, of_dates=False, whole=False),
+    "milliseconds": _Field(0, _LAST_SECOND * 1000, of_dates=False, whole=False),
+    "microseconds": _Field(0, _LAST_SECOND * 10**6, of_dates=False),
     "epoch": _Field(0, Fraction(0), whole=False),
 }
 _SECONDS = 86_400
@@ -119,6 +132,8 @@ _SECONDS = 86_400
 def _extract(name: str, args: Sequence[Expr]) -> Call:
     """``EXTRACT(field FROM x)``; the field comes first, as a constant text."""
     arity(name, args, 2)
+    if args[1].type is Type.INTERVAL:
+        return build("interval field", args)
     name = "EXTRACT"
     word = _word(name, args[0], tuple(_FIELDS))
     x = args[1] if word == "epoch" and is_time(args[1].type) else local(name, args[1])
@@ -136,6 +151,12 @@ def _extract(name: str, args: Sequence[Expr]) -> Call:
 
 def _field_range(word: str, interval: Interval) -> Interval:
     match word:
+        case "millennium":
+            return ranges.monotone(interval, lambda t: (moment(t).year + 999) // 1000)
+        case "century":
+            return ranges.monotone(interval, lambda t: (moment(t).year + 99) // 100)
+        case "decade":
+            return ranges.monotone(interval, lambda t: moment(t).year // 10)
         case "year":
             return ranges.monotone(interval, lambda t: moment(t).year)
         case "isoyear":
@@ -172,7 +193,7 @@ def shifted(name: str, args: Sequence[Expr]) -> Call:
     """``+`` and ``-`` where an operand is a date or a timestamp.
 
     Raises:
-        WrongType: no such operator, or one whose answer would be an interval.
+        WrongType: no such operator.
     """
     a, b = args
     if name == "-" and is_time(a.type):
@@ -180,7 +201,8 @@ def shifted(name: str, args: Sequence[Expr]) -> Call:
     elif name == "-" and is_time(b.type):
         a = coerce(a, b.type)
     if name == "-" and is_time(a.type) and is_time(b.type):
-        return _difference("date - date", [a, b])
+        days = a.type is b.type is Type.DATE
+        return build("date - date" if days else "time - time", [a, b])
     if name == "+" and is_time(b.type) and not is_time(a.type):
         a, b = b, a
     return _add_days("date + integer" if name == "+" else "date - integer", [a, b])
@@ -190,11 +212,6 @@ def _difference(name: str, args: Sequence[Expr]) -> Call:
     """Days between two dates."""
     arity(name, args, 2)
     a, b = args
-    if a.type is not Type.DATE or b.type is not Type.DATE:
-        raise WrongType(
-            "The difference of timestamps would be an interval, which is not supported.",
-            hint="Write EXTRACT(epoch FROM a) - EXTRACT(epoch FROM b), which is in seconds.",
-        )
     physical, declared = (
         ranges.add(kept(a, declared=d), ranges.negate(kept(b, declared=d))) for d in (False, True)
     )

@@ -99,6 +99,7 @@ class Texts:
             f"position({self._one(*NAMES)} IN {name})",
             f"EXTRACT({self._one(*UNITS)} FROM {name})",
             f"date_trunc('{self._one(*UNITS)}', {one})",
+            f"date_bin('15 minutes', {one}, TIMESTAMP '2001-01-01')",
             f"replace({one}, 'a', 'b')",
             f"width_bucket({one}, 0, 10, 5)",
             f"({name} AT TIME ZONE 'UTC')",

@@ -259,6 +259,10 @@ extract('year' FROM a)
 extract(epoch FROM a::date)
 date_trunc('month', a)
 date_trunc('MONTH', a)
+date_bin('15 minutes', a, TIMESTAMP '2001-01-01')
+date_bin(INTERVAL '15' MINUTE, a, '2001-01-01')
+a + INTERVAL '5 minutes' * floor(b)
+a - b < '1 day'::interval
 a AT TIME ZONE 'UTC'
 isfinite(a)
 count(*)
@@ -499,6 +503,9 @@ left(a, 1) ≠ right(a, 1)
 substring(a, 2) ≠ substring(a FOR 2)
 EXTRACT(year FROM a) ≠ EXTRACT(month FROM a)
 date_trunc('year', a) ≠ date_trunc('month', a)
+date_bin('1 day', a, '2001-01-01') ≠ date_bin('2 days', a, '2001-01-01')
+date_bin('1 day', a, '2001-01-01') ≠ date_bin('1 day', a, '2001-01-02')
+a + INTERVAL '1 day' * b ≠ a + INTERVAL '1 day' + b
 a::int ≠ a::bigint
 a::numeric ≠ a::numeric(10,2)
 a::timestamp ≠ a::timestamptz

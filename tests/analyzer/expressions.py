@@ -103,6 +103,8 @@ class Maker:
     def _leaf(self, kind: str) -> Node:
         if self.chance.random() < 0.3 and kind in self.constants:
             return Node("constant", value=self.chance.choice(self.constants[kind]))
+        if kind == "interval":
+            return self.call("-", ["timestamp", "timestamp"], 0)
         names = [name for name, type_ in COLUMNS.items() if type_ in _TYPES_OF[kind]]
         return Node("column", value=self.chance.choice(names))
 
@@ -134,7 +136,7 @@ def _case(maker: Maker, kind: str, depth: int) -> Node:
 
 def _compare(maker: Maker, _: str, depth: int) -> Node:
     kind = maker.chance.choice(
-        ["number"] * 5 + ["text", "bool", "date", "timestamp", "uuid", "zoned"]
+        ["number"] * 5 + ["text", "bool", "date", "timestamp", "uuid", "zoned", "interval"]
     )
     other = kind
     if kind == "date" and maker.chance.random() < 0.4:
@@ -198,8 +200,8 @@ _NUMERIC_TARGETS = [
     "numeric(3,3)",
 ]
 _FIELDS = ["year", "isoyear", "quarter", "month", "week", "day", "doy", "dow", "isodow", "hour"]
-_FIELDS += ["minute", "second", "epoch"]
-_UNITS = ["year", "quarter", "month", "week", "day", "hour", "minute"]
+_FIELDS += ["minute", "second", "epoch", "milliseconds", "microseconds", "decade", "century"]
+_UNITS = ["year", "quarter", "month", "week", "day", "hour", "minute", "second"]
 _INTERVALS = [
     "1 day",
     "-1 month",
@@ -241,6 +243,7 @@ _KINDS: dict[str, list[tuple[_Make, int]]] = {
         ),
         (_plain(["strpos"], "text", "text"), 1),
         (_timed("extract", ["date", "timestamp", "timestamp", "zoned"], _FIELDS), 3),
+        (_timed("extract", ["interval"], ["day", "hour", "minute", "second", "epoch"]), 2),
         (_plain(["-"], "date", "date"), 2),
         (_valued(["cast"], "bool", ["integer"]), 1),
         (_plain(["length"], "text"), 1),
@@ -280,6 +283,12 @@ _KINDS: dict[str, list[tuple[_Make, int]]] = {
         (_timed("at time zone", ["zoned"], _ZONES), 2),
         *_BRANCHES,
     ],
+    "interval": [
+        (_plain(["-"], "timestamp", "timestamp"), 3),
+        (_plain(["-"], "timestamp", "date"), 1),
+        (_plain(["-"], "zoned", "zoned"), 1),
+        *_BRANCHES,
+    ],
     "zoned": [(_timed("at time zone", ["timestamp"], _ZONES), 3), *_BRANCHES],
     "uuid": _BRANCHES,
 }
@@ -290,6 +299,7 @@ _TYPES_OF = {
     "date": {Type.DATE},
     "timestamp": {Type.TIMESTAMP},
     "zoned": {Type.TIMESTAMPTZ},
+    "interval": {Type.INTERVAL},
     "uuid": {Type.UUID},
 }
 

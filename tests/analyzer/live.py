@@ -30,6 +30,7 @@ TYPES = {
     1082: Type.DATE,
     1114: Type.TIMESTAMP,
     1184: Type.TIMESTAMPTZ,
+    1186: Type.INTERVAL,
     1700: Type.NUMERIC,
     2950: Type.UUID,
 }

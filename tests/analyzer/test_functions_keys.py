@@ -300,6 +300,12 @@ seen::date
 EXTRACT(month FROM date_trunc('month', seen))
 date_trunc('day', seen) + INTERVAL '1 month'
 EXTRACT(dow FROM seen::date)
+date_bin('6 hours', seen, TIMESTAMP '2001-01-01 01:00:00')
+date_bin('7 days', seen, '2030-01-02')
+to_char(seen, 'Day')
+EXTRACT(century FROM old)
+EXTRACT(decade FROM born)
+date_trunc('day', seen) + INTERVAL '6 hours' * floor(EXTRACT(hour FROM seen) / 6)
 """.strip().splitlines()
 """Keys whose listed values are those of the rows, no more and no fewer."""
 WIDER = """
@@ -311,6 +317,8 @@ sign(age)
 EXTRACT(month FROM seen)
 EXTRACT(doy FROM seen)
 EXTRACT(minute FROM seen)
+EXTRACT(month FROM age(DATE '2024-02-29', born))
+EXTRACT(day FROM seen - TIMESTAMP '2020-01-01')
 seen::date + kids
 date_trunc('month', seen + INTERVAL '1 month')
 date_trunc('month', met AT TIME ZONE 'Europe/Oslo')

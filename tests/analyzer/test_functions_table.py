@@ -146,6 +146,11 @@ SAMPLES: dict[str, list[str]] = {
                 "minute",
                 "second",
                 "epoch",
+                "milliseconds",
+                "microseconds",
+                "decade",
+                "century",
+                "millennium",
             ]
         ),
         "EXTRACT(epoch FROM z)",
@@ -167,6 +172,8 @@ SAMPLES: dict[str, list[str]] = {
                     "Dy",
                     "DY",
                     "HH24",
+                    "HH12:MI:SS AM",
+                    "Month, Day",
                     '"year" YYYY',
                     "",
                     "- .",
@@ -182,11 +189,13 @@ SAMPLES: dict[str, list[str]] = {
         "extract(year from age(s, s1))",
         "EXTRACT(year FROM age(DATE '2024-02-29', d))",
         "EXTRACT(year FROM age(d, TIMESTAMP '2023-02-28 12:00:00'))",
+        "EXTRACT(month FROM age(s, d))",
+        "EXTRACT(day FROM age(d, d1))",
     ],
     "date_trunc": [
         *(
             f"date_trunc('{u}', s)"
-            for u in ["year", "quarter", "month", "week", "day", "hour", "minute"]
+            for u in ["year", "quarter", "month", "week", "day", "hour", "minute", "second"]
         ),
         "date_trunc('week', s1 + INTERVAL '1000 years')",
         "date_trunc('month', d)::date",
@@ -206,6 +215,35 @@ SAMPLES: dict[str, list[str]] = {
         "s - INTERVAL '1 month'",
         "d - INTERVAL '1 hour'",
         "s1 - INTERVAL '1000 years'",
+    ],
+    "time - time": [
+        "EXTRACT(epoch FROM s - s1)",
+        "s - s1 < INTERVAL '1 month'",
+        "INTERVAL '-36 hours' <= s - d",
+        "s - s1 BETWEEN INTERVAL '0' DAY AND '1 year 2 days'::interval",
+        "s - '2020-01-01' > z - z",
+        "coalesce(s - s1, d - s) = greatest(s - d, d1 - s1, NULL)",
+        "nullif(s - s1, d - s) IS NULL",
+        "TIMESTAMPTZ '2020-01-01 00:00:00+02' - z > INTERVAL '0 days'",
+    ],
+    "interval field": [
+        *(f"EXTRACT({f} FROM s - s1)" for f in ["day", "hour", "minute", "second", "epoch"]),
+        "date_part('day', s - d)",
+        "EXTRACT(hour FROM CASE WHEN b THEN s - s1 ELSE d - s END)",
+        "EXTRACT(epoch FROM s - (s1 + INTERVAL '1000 years')) / 86400",
+    ],
+    "time + interval * number": [
+        "date_trunc('hour', s) + INTERVAL '5 minutes' * FLOOR(EXTRACT(MINUTE FROM s) / 5)",
+        "d + i1 * INTERVAL '1 day'",
+        "s - INTERVAL '2 weeks' * i",
+        "s + '90 seconds'::interval * l",
+        "s1 + (f1::integer * INTERVAL '1000 days')",
+    ],
+    "date_bin": [
+        "date_bin('15 minutes', s, TIMESTAMP '2001-01-01')",
+        "date_bin(INTERVAL '7 days', s, '2001-02-03 04:05:06.789')",
+        "date_bin('1 day 1 second'::interval, d::timestamp, DATE '1999-12-31')",
+        "date_bin('365 days', s1, '9000-01-01')",
     ],
     "at time zone": [
         "z AT TIME ZONE 'UTC'",
@@ -449,7 +487,7 @@ def calendar(postgres):
     "written",
     [
         written
-        for name in ("extract", "date_trunc", "time + interval")
+        for name in ("extract", "date_trunc", "time + interval", "age", "date_bin")
         for written in SAMPLES[name]
         if "epoch FROM z" not in written and "1000 years" not in written
     ],
@@ -548,7 +586,19 @@ REFUSED = """
 now() > s | now()
 current_date > d | CURRENT_DATE
 clock_timestamp() > s | now()
-s - s1 | EXTRACT(epoch
+s - s1 < '30 days' | interval
+s - i > 1 | operator
+s - s1 > 30 | interval
+EXTRACT(month FROM s - s1) = 1 | 86400
+(s - s1) * 2 > INTERVAL '1 day' | interval
+s + INTERVAL '1 month' * i | differ in length
+s + INTERVAL '1 day' * n | whole numbers
+date_bin('1 month', s, '2001-01-01') | differ in length
+date_bin('0 days', s, '2001-01-01') | wider
+date_bin('1 day', d, '2001-01-01') | timestamp
+date_bin('1 day', s, s1) | two ways
+date_bin(t, s, '2001-01-01') | constant
+coalesce(s - s1, INTERVAL '1 month') = s - s1 | stands beside
 z + INTERVAL '1 day' | time zone
 z::date | AT TIME ZONE
 z::timestamp | AT TIME ZONE
@@ -556,8 +606,8 @@ s::timestamptz | AT TIME ZONE
 EXTRACT(year FROM z) | AT TIME ZONE
 date_trunc('month', z) | AT TIME ZONE
 EXTRACT(hour FROM d) | date has no hour
-EXTRACT(century FROM d) | constants
-date_trunc('second', s) | constants
+EXTRACT(julian FROM d) | constants
+date_trunc('decade', s) | constants
 date_part('hour', d) = 2 | date has no hour
 date_part(t, d) = 2 | constants
 date_part('year', z) = 2 | AT TIME ZONE
@@ -567,8 +617,8 @@ to_char(s, 'YYYY "it''s"') = '2020' | format
 to_char(s, 'J') = '2020' | format
 to_char(i, '999') = '1' | date or a timestamp
 to_char(z, 'YYYY') = '2020' | AT TIME ZONE
-age(d, d1) > INTERVAL '1 year' | EXTRACT(year
-EXTRACT(month FROM age(d, d1)) = 1 | Days are
+age(d, d1) > INTERVAL '1 year' | CURRENT_DATE -
+EXTRACT(hour FROM age(d, d1)) = 1 | Days are
 EXTRACT(year FROM age(d, i)) = 1 | date or a timestamp
 EXTRACT(year FROM age(z, d)) = 1 | AT TIME ZONE
 z AT TIME ZONE t | constants

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 
 import psycopg
@@ -81,8 +82,11 @@ def _plainly(connection: psycopg.Connection, written: str) -> Outcome | None:
     except psycopg.Error:
         return None
     assert cursor.description is not None
-    values = tuple(row[0] for row in cursor.fetchall())
-    return Outcome(TYPES[cursor.description[0].type_code], values)
+    kind, values = TYPES[cursor.description[0].type_code], [row[0] for row in cursor.fetchall()]
+    if kind is Type.INTERVAL:  # which we carry in seconds
+        seconds = _plainly(connection, f"EXTRACT(epoch FROM {written})")
+        return seconds and replace(seconds, stored=kind)
+    return Outcome(kind, tuple(values))
 
 
 def _shaky(expression: Expr) -> bool:

@@ -304,6 +304,24 @@ DATES = (
         "SELECT born < seen, seen > '2020-01-01', count(*)"
         " FROM patients p JOIN profiles f ON f.patient_id = p.id GROUP BY 1, 2"
     ),
+    (
+        "SELECT sum(least(greatest(EXTRACT(epoch FROM w.visited_at - v.visited_at) / 86400, 0), 5))"
+        " FROM visits v JOIN visits w ON w.patient_id = v.patient_id"
+        " AND w.visited_at - v.visited_at BETWEEN INTERVAL '1 hour' AND INTERVAL '3 days'"
+    ),
+    (
+        "SELECT date_bin('6 hours', visited_at, TIMESTAMP '2001-01-01'), count(*), sum(cost)"
+        " FROM visits GROUP BY 1"
+    ),
+    (
+        "SELECT date_trunc('hour', visited_at) + INTERVAL '15 minutes' * FLOOR(EXTRACT(MINUTE FROM"
+        " visited_at) / 15) AS at, EXTRACT(day FROM visited_at - '2020-01-01'::timestamp), count(*)"
+        " FROM visits GROUP BY 1, 2"
+    ),
+    (
+        "SELECT gap > INTERVAL '1 day', count(*) FROM (SELECT patient_id, max(visited_at) -"
+        " min(visited_at) AS gap FROM visits GROUP BY patient_id) t GROUP BY 1"
+    ),
 )
 
 SEVERAL_PARTS = (
