@@ -169,8 +169,9 @@ def _plan(
         first += len(block.draws)
     units = {unit for one in found for unit in one.units}
     last, used = query.stages[-1], aggregates_of(query.stages)
-    noisy = [bool(u) and has_bar(e.type) for (_, e), u in zip(last.outputs, used, strict=True)]
-    finish = finish_statement(query.stages, noisy, [cells[i] for i in sorted(cells)], values)
+    finish = finish_statement(
+        query.stages, [bool(u) for u in used], [cells[i] for i in sorted(cells)], values
+    )
     question = question_digest(catalog.dataset, catalog.version, blocks)
     return PrivatePlan(
         dataset=catalog.dataset,

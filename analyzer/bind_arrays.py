@@ -67,6 +67,25 @@ def within_array(binder: ExpressionBinder, value: Expr, node: exp.Expression) ->
     return constant(None, Type.BOOL) if elements is None else one_of(value, elements)
 
 
+def fractions_of(binder: ExpressionBinder, node: exp.Expression) -> list[Expr] | None:
+    """The elements of an array of numbers that is written out or a parameter; None where ``node``
+    is no array. A text is none without a cast, as in PostgreSQL.
+
+    Raises:
+        BadArgument: a text that is no array, or has an element that is no number.
+        TooComplex: more than ``MOST_ELEMENTS`` elements.
+    """
+    node = without_parens(node)
+    if isinstance(node, exp.Cast) and node.args["to"].is_type("array"):
+        only(node, "this", "to")
+        target = _element_type(node.args["to"])
+        return [cast_as(element, target) for element in _elements(binder, node.this) or []]
+    listed = isinstance(node, exp.Parameter) and isinstance(binder.given(node), tuple)
+    if not (listed or isinstance(node, exp.Array)):
+        return None
+    return [coerce(element, Type.NUMERIC) for element in _elements(binder, node) or []]
+
+
 def _element_type(target: exp.Expression) -> exp.Expression:
     inner: list[exp.Expression] = target.expressions
     if getattr(target.this, "name", "") != "ARRAY" or len(inner) != 1:

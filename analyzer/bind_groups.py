@@ -113,7 +113,7 @@ class GroupBinder(ExpressionBinder):
         if isinstance(node, exp.WithinGroup):
             if type(node.this) not in PERCENTILES:
                 return self.unknown(node.this)
-            return percentile(node, self._moments(condition), self._quantile, self.rows.bind)
+            return percentile(node, self._moments(condition), self._quantile, self.rows)
         if type(node) in EXTREMES:
             return extreme(node, self._moments(condition), self._quantile)
         if type(node) in _ONE:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
 from sqlglot import exp
 
-from analyzer.expressions import Constant, Expr
+from analyzer.bind_arrays import fractions_of
+from analyzer.bind_expressions import ExpressionBinder
+from analyzer.expressions import Call, Constant, Expr
+from analyzer.functions.base import merged
 from analyzer.functions.times import is_time
-from analyzer.refusals import BadArgument, NoMechanism, WrongType
+from analyzer.refusals import BadArgument, NoMechanism, Unsupported, WrongType
+from analyzer.stages import ARRAY
 from analyzer.syntax import only
 from analyzer.timelines import as_moment, as_number
 from analyzer.types import Type
@@ -20,6 +24,8 @@ PERCENTILES: dict[type[exp.Expression], str] = {
     exp.PercentileCont: "percentile_cont",
     exp.PercentileDisc: "percentile_disc",
 }
+_MOST = 100
+"""Fractions of one array."""
 
 Argument = Callable[[str, exp.Expression], Expr]
 """Binds the argument of the aggregate of that name: a number, a date or a timestamp."""
@@ -35,9 +41,9 @@ def extreme(node: exp.Expression, argument: Argument, made: Made) -> Expr:
 
 
 def percentile(
-    node: exp.Expression, argument: Argument, made: Made, bind: Callable[[exp.Expression], Expr]
+    node: exp.Expression, argument: Argument, made: Made, rows: ExpressionBinder
 ) -> Expr:
-    """``percentile_cont(f) WITHIN GROUP (ORDER BY x)`` and its like; ``bind`` binds fractions."""
+    """``percentile_cont(f) WITHIN GROUP (ORDER BY x)`` and its like; ``rows`` binds fractions."""
     what, order = node.this, node.expression
     only(node, "this", "expression")
     only(what, "this")
@@ -51,10 +57,27 @@ def percentile(
             f"{name} takes one ascending ORDER BY here.",
             hint="For the other end, ask for 1 minus the fraction.",
         )
-    share = _fraction(name, bind(what.this))
+    several = fractions_of(rows, what.this)
+    fractions = [rows.bind(what.this)] if several is None else several
+    shares = [_fraction(name, fraction) for fraction in fractions]
     if ordered.args.get("desc"):
-        share = 1 - share
-    return _quantile(name, argument(name, ordered.this), share, made)
+        shares = [1 - share for share in shares]
+    subject = argument(name, ordered.this)
+    values = [_quantile(name, subject, share, made) for share in shares]
+    return values[0] if several is None else _array(name, values)
+
+
+def _array(name: str, values: Sequence[Expr]) -> Expr:
+    """All values as one. They are read off one histogram, so they cost what one costs."""
+    if not 1 <= len(values) <= _MOST:
+        raise BadArgument(f"{name} takes from 1 to {_MOST} fractions.")
+    if any(value.type is not Type.FLOAT8 for value in values):
+        raise Unsupported(
+            f"{name} gives an array of double precision only.",
+            hint=f"Write percentile_cont, or {name} for each fraction: together they cost as much.",
+        )
+    facts = merged(values, Type.FLOAT8S)
+    return Call(ARRAY, tuple(values), Type.FLOAT8S, nullable=False, facts=facts)
 
 
 def _fraction(name: str, fraction: Expr) -> Fraction:

@@ -14,6 +14,7 @@ before, and the most that the rounding itself moves it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from analyzer.expressions import Call, Expr, Ref
@@ -23,8 +24,8 @@ from analyzer.functions.base import between
 from analyzer.functions.times import is_time
 from analyzer.measures import decimal
 from analyzer.plan import Statement
-from analyzer.stages import Rows, Stacked, Stage, aliased, is_scalar
-from analyzer.timelines import in_days
+from analyzer.stages import ARRAY, Rows, Stacked, Stage, aliased, is_scalar
+from analyzer.timelines import has_bar, in_days
 from analyzer.types import Type
 
 _NOT_AT_ALL = Fraction(0)
@@ -44,7 +45,7 @@ def finish_statement(
 
     Args:
         stages: what is computed; the last one is the answer.
-        noisy: for each output of the last stage, whether it is a noisy number.
+        noisy: for each output of the last stage, whether it is noisy.
         blocks: the noisy columns of each block's groups.
         values: what the aggregates are in terms of those columns.
     """
@@ -56,16 +57,41 @@ def finish_statement(
         printer.stage(index, stage)
         printer.cut(index, stage)
     end = len(before)
-    numbers = {i: in_days(e) for i, (_, e) in enumerate(last.outputs) if noisy[i]}
-    unrounded = {i: _unrounded(e, stages) for i, e in numbers.items()}
-    more = [e for i, (e, _) in unrounded.items() if e != last.outputs[i][1]]
+    unrounded = {
+        i: [_unrounded(number, stages) for number in _numbers(e)]
+        for i, (_, e) in enumerate(last.outputs)
+        if noisy[i]
+    }
+    more = [e for i, own in unrounded.items() for e, _ in own if e != last.outputs[i][1]]
     printer.stage(end, last, more)
-    moved: dict[int, tuple[str, Fraction]] = {}
-    for i, (expression, step) in unrounded.items():
-        changed = expression != last.outputs[i][1]
-        moved[i] = (f"m{more.index(expression)}" if changed else f"o{i}", step)
+    moved: dict[int, list[_Moved]] = {}
+    for i, own in unrounded.items():
+        columns = [f"m{more.index(e)}" if e != last.outputs[i][1] else f"o{i}" for e, _ in own]
+        moved[i] = [
+            _Moved(f"b{i}_{j}" if j else f"b{i}", column, step)
+            for j, (column, (_, step)) in enumerate(zip(columns, own, strict=True))
+        ]
     tables = ",\n".join([*printer.texts, *_bars(end, last, moved, crossed=crossed)])
     return printer.statement(f"WITH {tables}\n{_answer(last)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A number of an output that noise moves."""
+
+    bar: str
+    """The column that says how far."""
+    column: str
+    """The column that has it, before the last rounding."""
+    rounding: Fraction
+    """The most by which that rounding moved it."""
+
+
+def _numbers(output: Expr) -> tuple[Expr, ...]:
+    """The numbers of an output that have error bars, moments in days."""
+    if isinstance(output, Call) and output.function == ARRAY:
+        return output.args
+    return (in_days(output),) if has_bar(output.type) else ()
 
 
 def _unrounded(expression: Expr, stages: Sequence[Stage]) -> tuple[Expr, Fraction]:
@@ -105,26 +131,26 @@ def _rounded_before(expression: Expr, stages: Sequence[Stage]) -> Fraction:
 
 
 def _bars(
-    index: int, stage: Stage, moved: Mapping[int, tuple[str, Fraction]], *, crossed: bool
+    index: int, stage: Stage, moved: Mapping[int, Sequence[_Moved]], *, crossed: bool
 ) -> list[str]:
     """How far each output moves, pair by pair and in all; then what is shown of each row."""
     moves, squares = ["q.r"], ["m.r"]
-    for i, (column, _) in moved.items():
+    for one in (one for own in moved.values() for one in own):
         # NaN is larger than all numbers here.
         step = (
-            f"max(numeric_smaller(abs(CAST(q.{column} AS numeric) - CAST(b.{column} AS numeric)),"
-            f" {_FAR}))"
+            f"max(numeric_smaller(abs(CAST(q.{one.column} AS numeric)"
+            f" - CAST(b.{one.column} AS numeric)), {_FAR}))"
         )
-        known = f"(count(q.{column}) = 2) AND ({step} < {_FAR})"
-        moves.append(f"CASE WHEN {known} THEN CAST({step} AS double precision) END AS b{i}")
-        total = f"{'avg' if crossed else 'sum'}(m.b{i} * m.b{i})"
-        known = f"count(m.b{i}) = count(*)"
-        squares.append(f"CASE WHEN {known} THEN sqrt({total}) END AS b{i}")
+        known = f"(count(q.{one.column}) = 2) AND ({step} < {_FAR})"
+        moves.append(f"CASE WHEN {known} THEN CAST({step} AS double precision) END AS {one.bar}")
+        total = f"{'avg' if crossed else 'sum'}(m.{one.bar} * m.{one.bar})"
+        known = f"count(m.{one.bar}) = count(*)"
+        squares.append(f"CASE WHEN {known} THEN sqrt({total}) END AS {one.bar}")
     rows = f"o{index} AS b"
     if stage.distinct:
         rows = f"{distinct_rows(index, stage)} JOIN {rows} ON (b.r = d.r)"
     found = []
-    if moved:
+    if any(moved.values()):
         pairs = f"o{index} AS q JOIN o{index} AS b ON (b.r = q.r) AND (b.v = 0) WHERE (q.v > 0)"
         each = f"SELECT {', '.join(moves)} FROM {pairs} GROUP BY q.r, (q.v + 1) / 2"
         every = f"SELECT {', '.join(squares)} FROM moves AS m GROUP BY m.r"
@@ -133,9 +159,12 @@ def _bars(
     columns, bars = [], []
     for i, (_, expression) in enumerate(stage.outputs):
         text, companion = f"b.o{i}", stage.companions[i]
-        bar = _bar(i, expression.type, moved[i][1]) if i in moved else "CAST(NULL AS numeric)"
+        told = [_bar(one, expression.type) for one in moved.get(i, ())]
+        bar = told[0] if told else "CAST(NULL AS numeric)"
+        if expression.type is Type.FLOAT8S and told:
+            bar = f"CAST(ARRAY[{', '.join(told)}] AS numeric[])"
         if companion is not None:
-            number = f"b.{moved[i][0]}" if is_time(expression.type) else text
+            number = f"b.{moved[i][0].column}" if is_time(expression.type) else text
             text = _companion(companion, number, expression.type, bar)
             bar = "CAST(NULL AS numeric)"
         columns.append(f"{text} AS o{i}")
@@ -145,11 +174,11 @@ def _bars(
     return [*found, f"shown AS (\nSELECT {listed} FROM {rows} WHERE (b.v = 0)\n)"]
 
 
-def _bar(index: int, type_: Type, step: Fraction) -> str:
+def _bar(one: _Moved, type_: Type) -> str:
     """An error bar as it is shown: whole for integers, rounded up; else six digits."""
-    bar = f"m.b{index}"
-    if step:
-        bar = f"({bar} + CAST({decimal(step):f} AS double precision))"
+    bar = f"m.{one.bar}"
+    if one.rounding:
+        bar = f"({bar} + CAST({decimal(one.rounding):f} AS double precision))"
     exact = f"CAST({bar} AS numeric)"
     if type_.is_integer or type_ is Type.DATE:
         return f"ceil({exact})"

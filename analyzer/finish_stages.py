@@ -16,6 +16,7 @@ from analyzer.functions.base import as_type, operand
 from analyzer.plan import Parameter
 from analyzer.printing import Printer
 from analyzer.stages import (
+    ARRAY,
     CALLS,
     KEYS,
     Item,
@@ -84,6 +85,9 @@ class StagePrinter(Printer):
             return f"(SELECT q.o0 FROM {rows})"
         if isinstance(expression, Ref) and expression.alias == KEYS:
             return f"{self._keys}.{expression.name}"
+        if isinstance(expression, Call) and expression.function == ARRAY:
+            elements = [as_type(self.expression(e), e, Type.FLOAT8) for e in expression.args]
+            return f"ARRAY[{', '.join(elements)}]"
         if isinstance(expression, Call) and any(isinstance(a, Aggregate) for a in expression.args):
             # What is printed depends on what arguments are, so aggregates become values first.
             values = (self._values[a] if isinstance(a, Aggregate) else a for a in expression.args)

@@ -18,6 +18,8 @@ KEYS = "grouped"
 """The alias under which the keys of a stage with groups are referred to."""
 CALLS = "calls"
 """The alias of references to the calls of a stage, which are printed in their place."""
+ARRAY = "array"
+"""The call that makes one output of several percentiles. Only noisy values meet in one."""
 COMPANIONS = ("error_bar", "ci_low", "ci_high")
 """Functions that show an output's error bar, or the ends of the interval that it makes."""
 

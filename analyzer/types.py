@@ -20,6 +20,8 @@ class Type(StrEnum):
     UUID = "uuid"
     INTERVAL = "interval"
     """A distance between two times, of days and time: carried in seconds, as a numeric."""
+    FLOAT8S = "double precision[]"
+    """Several percentiles at once. No column has it, and nothing is computed with it."""
 
     @property
     def is_integer(self) -> bool:

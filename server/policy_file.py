@@ -148,7 +148,7 @@ class DeclaredType(BaseModel):
 
 
 def _known_types() -> str:
-    return ", ".join(sorted({kind.value for kind in Type}))
+    return ", ".join(sorted({kind.value for kind in _TYPES.values()}))
 
 
 class ColumnFile(_Part):

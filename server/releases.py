@@ -24,8 +24,10 @@ from server.noisy_cells import cells_json
 MAX_GROUPS = 200_000
 """The most groups that one answer may be made of."""
 
-Cell = bool | int | float | str | None
+Cell = bool | int | float | str | list[float] | None
 """A value of an answer, as JSON has it."""
+Bar = int | float | list[int | float | None] | None
+"""The error bar of a cell: of each element, where the cell is an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Answer:
 
     columns: tuple[OutputColumn, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    error_bars: tuple[tuple[int | float | None, ...], ...]
+    error_bars: tuple[tuple[Bar, ...], ...]
     """Half-widths at 95 %, in the shape of ``rows``; None where a cell is exact or no number."""
     mechanisms: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
@@ -180,18 +182,24 @@ def answer(plan: PrivatePlan, finished: Sequence[Sequence[Any]]) -> Answer:
         shown = zip(cells[:count], plan.columns, strict=True)
         rows.append(tuple(_cell(value, column.type) for value, column in shown))
         own = zip(cells[count:], plan.columns, strict=True)
-        bars.append(tuple(_bar(value, column) for value, column in own))
+        bars.append(tuple(_bar(value, column.type) for value, column in own))
     return Answer(plan.columns, tuple(rows), tuple(bars), _mechanisms(plan), plan.notices)
 
 
-def _bar(value: Decimal | None, column: OutputColumn) -> int | float | None:
+def _bar(value: list[Decimal | None] | Decimal | None, type_: Type) -> Bar:
+    if isinstance(value, list):
+        return [_half_width(one, type_) for one in value]
+    return _half_width(value, type_)
+
+
+def _half_width(value: Decimal | None, type_: Type) -> int | float | None:
     if value is None or not value.is_finite():
         return None
-    return int(value) if column.type.is_integer else float(value)
+    return int(value) if type_.is_integer or type_ is Type.DATE else float(value)
 
 
 def _cell(value: Any, type_: Type) -> Cell:
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool | str | list):
         return value
     # JSON has no infinity, and a stored number can be too large for a float.
     if isinstance(value, Decimal) and not math.isfinite(float(value)):

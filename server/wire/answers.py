@@ -110,7 +110,9 @@ def _bars(body: Mapping[str, Any]) -> list[str]:
     """For each noisy column its error bar, or the least and the largest of them."""
     told = []
     for index, column in enumerate(body["columns"]):
-        bars = [row[index] for row in body["error_bars"] if row[index] is not None]
+        cells = [row[index] for row in body["error_bars"]]
+        each = [bar for cell in cells for bar in (cell if isinstance(cell, list) else [cell])]
+        bars = [bar for bar in each if bar is not None]
         if bars:
             low, high = _short(min(bars)), _short(max(bars))
             days = " days" if column["type"].startswith(("date", "timestamp")) else ""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from analyzer.analyze import analyze
-from analyzer.refusals import BadArgument, Refusal, WrongType
+from analyzer.refusals import BadArgument, Refusal, Unsupported, WrongType
 from tests.analyzer.noiseless import Asker, plainly, same
 from tests.fixture import catalog
 from tests.guarantee.replay import Replay
@@ -114,9 +114,65 @@ def test_what_is_computed_from_them(ask: Asker, place: Replay, sql: str) -> None
         )
 
 
+class TestArrays:
+    SPELLINGS = (
+        "ARRAY[0.25, 0.5, 0.9]",
+        "'{0.25, 0.5, \"0.9\"}'::double precision[]",
+        "ARRAY['0.25', 0.5, 0.9]::numeric[]",
+    )
+
+    @pytest.mark.parametrize("fractions", SPELLINGS)
+    @pytest.mark.parametrize("more", ["", " DESC"])
+    def test_they_are_those_of_postgres(
+        self, ask: Asker, place: Replay, fractions: str, more: str
+    ) -> None:
+        form = f"percentile_cont({fractions}) WITHIN GROUP (ORDER BY age{more})"
+        sql = f"SELECT active, {form} AS q FROM patients GROUP BY active ORDER BY active"
+        told, plain = ask(sql), plainly(place, sql)
+        for (_, shown), (_, meant) in zip(told.rows, plain, strict=True):
+            assert shown == pytest.approx(meant)
+        assert told.columns[1].type.value == "double precision[]"
+
+    def test_they_are_the_percentiles_that_they_are_made_of(self, ask: Asker) -> None:
+        each = [f"percentile_cont({f}) WITHIN GROUP (ORDER BY bmi)" for f in ("0.2", "0.5")]
+        many = "percentile_cont(ARRAY[0.2, 0.5]) WITHIN GROUP (ORDER BY bmi)"
+        told = ask(f"SELECT {many}, {', '.join(each)} FROM patients", noise=3)
+        ((values, *alone),), ((bars, *own),) = told.rows, told.error_bars
+        assert values == alone
+        assert bars == own
+        assert len(told.mechanisms) == 1
+        assert None not in bars
+
+    def test_they_are_sorted_kept_and_joined_as_arrays(self, ask: Asker, place: Replay) -> None:
+        form = "percentile_cont(ARRAY[0.5]) WITHIN GROUP (ORDER BY age)"
+        sql = (
+            f"WITH t AS (SELECT active, {form} AS q FROM patients GROUP BY active)"
+            " SELECT a.q, count(b.q), max(b.q) FROM t a JOIN t b ON a.q >= b.q GROUP BY a.q ORDER BY a.q"
+        )
+        assert [list(row) for row in ask(sql).rows] == [list(row) for row in plainly(place, sql)]
+
+    def test_nothing_else_is_computed_with_them(self) -> None:
+        form = "percentile_cont(ARRAY[0.5]) WITHIN GROUP (ORDER BY age)"
+        for output in ("x + 1", "x || 'a'", "x::text", "sum(x)", "abs(x)", "x = '{1}'"):
+            with pytest.raises(Refusal):
+                analyze(f"SELECT {output} FROM (SELECT {form} AS x FROM patients) t", catalog())
+
+
 @pytest.mark.parametrize(
     "form, kind, hint",
     [
+        ("percentile_cont(ARRAY[0.5, NULL]) WITHIN GROUP (ORDER BY age)", BadArgument, ""),
+        ("percentile_cont('{0.5}') WITHIN GROUP (ORDER BY age)", BadArgument, ""),
+        ("percentile_cont('{}'::numeric[]) WITHIN GROUP (ORDER BY age)", BadArgument, ""),
+        ("percentile_cont('{{0.5}}'::numeric[]) WITHIN GROUP (ORDER BY age)", BadArgument, "{a,b}"),
+        ("percentile_cont(ARRAY[0.5, 2]) WITHIN GROUP (ORDER BY age)", BadArgument, ""),
+        ("percentile_cont(ARRAY[age]) WITHIN GROUP (ORDER BY age)", BadArgument, ""),
+        (
+            "percentile_disc('{0.5}'::numeric[]) WITHIN GROUP (ORDER BY age)",
+            Unsupported,
+            "percentile_cont",
+        ),
+        ("error_bar(percentile_cont(ARRAY[0.5]) WITHIN GROUP (ORDER BY age))", WrongType, ""),
         ("max(born)", BadArgument, "DATE '2000-01-01'"),
         (f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {FEW})", WrongType, "percentile_disc"),
         ("max(name)", WrongType, ""),

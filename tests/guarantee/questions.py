@@ -342,6 +342,10 @@ SEVERAL_PARTS = (
         "SELECT kind, percentile_disc(0.9) WITHIN GROUP (ORDER BY balance), count(*) FROM visits"
         " GROUP BY kind"
     ),
+    (
+        "SELECT kind, percentile_cont(ARRAY[0.1, 0.9]) WITHIN GROUP (ORDER BY cost)"
+        " FILTER (WHERE cost > 1) FROM visits GROUP BY kind"
+    ),
     # Dates and timestamps, counted in days and in seconds.
     (
         "SELECT sex, min(d), max(d), percentile_disc(0.5) WITHIN GROUP (ORDER BY d) FROM (SELECT sex,"

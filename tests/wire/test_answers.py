@@ -89,13 +89,25 @@ def test_companions_can_be_selected(ada):
     assert low == n - bar
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_arrays_of_percentiles(ada, binary):
+    heard = notices(ada)
+    form = "percentile_cont(ARRAY[0.25, 0.75]) WITHIN GROUP (ORDER BY age)"
+    cursor = ada.execute(f"SELECT {form} AS quartiles FROM patients", binary=binary)
+    ((quartiles,),) = cursor.fetchall()
+    assert [type(one) for one in quartiles] == [float, float]
+    assert quartiles == sorted(quartiles)
+    assert cursor.description[0].type_code == 1022
+    assert "quartiles ± " in heard[-1].message
+
+
 def test_dates_are_noisy_too(ada):
     heard = notices(ada)
     day = "least(greatest(born, DATE '1930-01-01'), DATE '2020-12-31')"
     sql = f"SELECT max({day}) AS last, error_bar(max({day})), ci_low(max({day})) FROM patients"
     ((last, bar, low),) = ada.execute(sql).fetchall()
     assert low == last - timedelta(days=bar)
-    assert f"last ± {bar} days at 95 %" in heard[-1].message
+    assert f"last ± {float(f'{bar:.4g}'):g} days at 95 %" in heard[-1].message
 
 
 @pytest.mark.parametrize("binary", [False, True])
