@@ -75,7 +75,7 @@ $(READY): requirements.lock pyproject.toml
 		echo "On Debian and Ubuntu:  apt-get install python3-pip python3-venv"; exit 1; }
 	@echo "Setting up $(VENV) with the packages of requirements.lock (once, about a minute) ..."
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv --without-pip $(VENV)
-	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --quiet --require-hashes -r requirements.lock
 	@$(INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "$(VENV) is ready."

@@ -14,10 +14,15 @@ class LedgerError(Exception):
 
 
 class LedgerUnavailable(LedgerError):
-    """The ledger's database cannot be reached, written or trusted: nothing may be asked."""
+    """The ledger's database cannot be reached, written or trusted: nothing may be asked.
 
-    def __init__(self) -> None:
+    Attributes:
+        reason: for the operator, if it is known; see :mod:`accountant.outages`.
+    """
+
+    def __init__(self, reason: str = "") -> None:
         super().__init__("the ledger is not available")
+        self.reason = reason
 
 
 class LedgerBehind(Exception):

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from accountant.errors import LedgerUnavailable
+from accountant.outages import outage
 
 _log = logging.getLogger(__name__)
 
@@ -105,9 +106,10 @@ def no_driver_errors() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         if isinstance(cause, psycopg.errors.UniqueViolation):
             raise Duplicate from None
-        state = getattr(cause, "sqlstate", None)
-        _log.error("the ledger's database failed: %s, SQLSTATE %s", type(cause).__name__, state)
-        raise LedgerUnavailable from None
+        reason = outage(cause)
+        about = {"database": "ledger", "failure": cause}
+        _log.error("the ledger's database failed: %s", reason, extra=about)
+        raise LedgerUnavailable(reason) from None

@@ -16,11 +16,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from accountant.errors import LedgerBehind
 from accountant.headfile import HeadFile
 from accountant.ledger import Ledger
+from accountant.outages import outage
 from accountant.transactions import ledger_engine
 from analyzer.catalog import Catalog, Table
 from analyzer.lexical import TextLimits
@@ -80,6 +81,12 @@ def load_catalogs(settings: PolicySettings) -> list[Catalog]:
     return catalogs
 
 
+def no_ledger(error: Exception) -> str:
+    """Why the ledger's database did not do what it was asked, for the operator."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return f"the ledger's database cannot be asked: {outage(cause)}; look at EPSQL_LEDGER_URL"
+
+
 def require_sound(settings: Settings, catalogs: Sequence[Catalog]) -> None:
     """Looks before anybody may ask. Blocking; for start-up only.
 
@@ -88,9 +95,9 @@ def require_sound(settings: Settings, catalogs: Sequence[Catalog]) -> None:
     """
     try:
         current = is_current(settings.ledger_url.get_secret_value())
-    except (SQLAlchemyError, OSError):
+    except (SQLAlchemyError, OSError) as error:
         # From None: the driver's words hold the address.
-        raise CannotStart("the ledger cannot be reached; look at EPSQL_LEDGER_URL") from None
+        raise CannotStart(no_ledger(error)) from None
     if not current:
         raise CannotStart("the ledger's schema is not the newest; run `epsql migrate`")
     errors = [
@@ -312,7 +319,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         door = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise CannotStart(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+        # The standard library writes the address again after the system's own words.
+        why = (error.strerror or type(error).__name__).partition(" (while ")[0]
+        raise CannotStart(f"cannot listen on {host}, port {port}: {why}") from None
     # Connections inherit it. asyncio sets it only on sockets that name their protocol, and without
     # it every reply waits some 40 ms for the client to acknowledge its head.
     door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

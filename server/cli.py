@@ -7,6 +7,7 @@ Exit codes: 0 it was done; 1 it was refused or failed, and one line on standard 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     from server import commands  # late: so that --help is fast
 
+    logging.getLogger().addHandler(logging.NullHandler())  # what goes wrong is said below
     try:
         module, _, name = options.run.rpartition(".")
         room = import_module(f"server.{module}") if module else commands

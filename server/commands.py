@@ -11,14 +11,15 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from accountant.errors import CapBelowSpent, LedgerError
+from accountant.errors import CapBelowSpent, LedgerError, LedgerUnavailable
 from accountant.losses import delta_as_text, epsilon_as_text
 from analyzer.catalog import Catalog
 from migrations import is_current
 from migrations import migrate as bring_up_to_date
 from server.admission import admit_analyst, missing_accounts, open_datasets
-from server.app import CannotStart, load_catalogs
+from server.app import CannotStart, load_catalogs, no_ledger
 from server.app import serve as serve_for_ever
+from server.engines.structure import CannotRead
 from server.office import (
     Office,
     Refused,
@@ -40,14 +41,24 @@ from server.settings import (
     read_settings,
 )
 
-EXPECTED = (CannotStart, LedgerError, PolicyError, SettingsError, SQLAlchemyError, Refused)
+EXPECTED = (
+    CannotRead,
+    CannotStart,
+    LedgerError,
+    PolicyError,
+    SettingsError,
+    SQLAlchemyError,
+    Refused,
+)
 """What may go wrong without epsql being wrong."""
 
 
 def in_words(error: BaseException) -> str:
     """One line for the operator; no driver's words, because they hold addresses."""
     if isinstance(error, SQLAlchemyError):
-        return f"the ledger's database failed ({type(error).__name__}); look at EPSQL_LEDGER_URL"
+        return no_ledger(error)
+    if isinstance(error, LedgerUnavailable) and error.reason:
+        return f"{error}: {error.reason}; look at EPSQL_LEDGER_URL"
     if isinstance(error, CapBelowSpent):
         spent = error.spent
         return (

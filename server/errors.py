@@ -226,6 +226,7 @@ TABLE: Mapping[type[BaseException], Rule] = MappingProxyType(
             500,
             "The query failed after the debit.",
             detail=_CHARGE_STAYS,
+            hint="The operator finds the reason in the server's log. It can be about the data.",
             charged=True,
         ),
         Cancelled: Rule(

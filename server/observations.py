@@ -199,6 +199,18 @@ class Tripped(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseFailed(Observation):
+    """The ledger's database, or the data's, did not do what it was asked, or was not reached."""
+
+    database: Name
+    error: Name
+
+    @property
+    def level(self) -> Level:
+        return Level.ERROR
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryWarned(Observation):
     """A library logged something. Its words may quote a connection string, so they are dropped."""
 
@@ -246,6 +258,11 @@ class LibraryHandler(logging.Handler):
         self._observe = observe
 
     def emit(self, record: logging.LogRecord) -> None:
+        failure = getattr(record, "failure", None)
+        if isinstance(failure, Exception):  # Our own rooms say more, as attributes of the record.
+            database = Name(getattr(record, "database", "unknown"))
+            self._observe(DatabaseFailed(database, Name.of(failure)))
+            return
         library = record.name.partition(".")[0]
         name = Name(library) if _NAME.fullmatch(library) else Name("unknown")
         self._observe(LibraryWarned(name, record.levelno))

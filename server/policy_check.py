@@ -65,8 +65,7 @@ def check(catalog: Catalog, dsn: str, role: str | None = None) -> list[Finding]:
         rights = read_role(dsn, role)
         findings = [*check_structure(catalog, structure), *_null_owners(catalog, structure, dsn)]
     except CannotRead as error:
-        advice = "Check its address and credentials, and that the role may connect."
-        return [_error("database", f"{error}.", advice)]
+        return [_error("database", f"{error}.", "The rest was not looked at.")]
     if rights is None:
         findings.append(_error(f"role {role}", "there is no such role.", "Create it."))
     else:
@@ -121,8 +120,10 @@ def check_role(catalog: Catalog, role: Role) -> Iterator[Finding]:
         (table.schema, table.relation): set(table.columns) for table in catalog.tables.values()
     }
     for place, columns in declared.items():
-        for column in sorted(columns - role.readable.get(place, frozenset())):
-            yield _error(where, f"it may not read {'.'.join(place)}.{column}.", use_grants)
+        lacking = sorted(columns - role.readable.get(place, frozenset()))
+        if lacking:
+            what = f"{'.'.join(place)} ({', '.join(lacking)})"
+            yield _error(where, f"it may not read {what}.", use_grants)
     for place, readable in role.readable.items():
         extra = sorted(readable - declared.get(place, set()))
         if extra:

@@ -22,6 +22,7 @@ _HEAD = """\
 #
 # Bounds and values are public. Take them from what anybody knows, never from the data.
 
+# What analysts call it. Never change it later: the budget is kept under this name.
 #dataset = "my_data"
 
 # Whose presence is protected: all rows, in all tables, that lead to one value of this key.

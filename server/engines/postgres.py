@@ -102,6 +102,8 @@ class PostgresEngine:
             min_size=1,
             max_size=self._bounds.connections,
             timeout=self._bounds.connect_seconds,
+            # Who asks tries anew. By itself the pool would wait twice as long after each failure.
+            reconnect_timeout=self._bounds.connect_seconds,
             configure=_configure,
             reset=_reset,
             check=AsyncConnectionPool.check_connection,
@@ -153,8 +155,7 @@ class PostgresEngine:
                 if number == len(before):
                     found += rows
                 if len(found) > self._bounds.rows:
-                    _log.error("engine failed: %s", _TOO_MANY_ROWS)
-                    raise EngineFailed(_TOO_MANY_ROWS)
+                    raise _logged(EngineFailed(_TOO_MANY_ROWS))
         return found
 
     async def _run(
@@ -175,8 +176,7 @@ class PostgresEngine:
             return
         # Raised out here, the new exception has no context and no frames: neither the driver's text
         # nor a local variable with rows in it can follow it into a log.
-        _log.error("engine failed: %s", failed.sqlstate)
-        raise failed
+        raise _logged(failed)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection[Row]]:
@@ -188,6 +188,13 @@ class PostgresEngine:
             yield connection
         finally:
             await self._pool.putconn(connection)
+
+
+def _logged(failure: EngineFailed) -> EngineFailed:
+    _log.error(
+        "engine failed: %s", failure.sqlstate, extra={"database": "data", "failure": failure}
+    )
+    return failure
 
 
 async def _chunks(

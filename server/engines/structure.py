@@ -14,20 +14,17 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from accountant.outages import outage
+
 Place = tuple[str, str]
 """Schema and relation."""
 
 
 class CannotRead(Exception):
-    """The database cannot be reached or asked. Without the driver's words: they hold its address.
+    """The data's database cannot be reached or asked; the text says why, for the operator."""
 
-    Attributes:
-        sqlstate: for the operator, ``"?????"`` where there is none.
-    """
-
-    def __init__(self, sqlstate: str | None) -> None:
-        self.sqlstate = sqlstate or "?????"
-        super().__init__(f"the database cannot be reached or asked (SQLSTATE {self.sqlstate})")
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the data's database cannot be asked: {reason}; look at EPSQL_DATA_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +183,10 @@ def _connect(dsn: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
             connection.read_only = True
             yield connection
     except psycopg.Error as error:
-        sqlstate = error.sqlstate
+        reason = outage(error)
     else:
         return
-    raise CannotRead(sqlstate)
+    raise CannotRead(reason)
 
 
 def _by_oid(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:

@@ -284,6 +284,21 @@ async def test_a_statement_that_runs_too_long_fails(uri):
         await engine.close()
 
 
+async def test_a_database_that_was_away_for_long_is_asked_again_at_once(postgres):
+    """The pool's own attempts come at longer and longer intervals: nobody is to wait for them."""
+    own = postgres.fresh()
+    engine = await PostgresEngine(own, Bounds(connect_seconds=1)).open()
+    try:
+        assert await engine.ready()
+        postgres.take_down(own)
+        assert not await engine.ready()
+        await asyncio.sleep(3.5)  # of the attempts after 1, 3 and 7 seconds the third is far
+        postgres.bring_up(own)
+        assert await engine.ready()
+    finally:
+        await engine.close()
+
+
 async def test_a_connection_that_dies_in_a_query_is_a_failure_and_the_next_query_works(engine):
     with pytest.raises(EngineFailed) as failure:
         await fetched(

@@ -84,6 +84,7 @@ def test_a_failure_after_the_debit_always_says_the_same():
             "ZP000",
             "The query failed after the debit.",
             "The loss was debited before the data was asked, and stays debited.",
+            "The operator finds the reason in the server's log. It can be about the data.",
         )
     }
 

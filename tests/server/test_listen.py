@@ -20,5 +20,6 @@ def test_what_is_written_to_a_connection_is_sent_at_once() -> None:
 
 
 def test_an_address_that_is_taken_is_said() -> None:
-    with listen("127.0.0.1", 0) as door, pytest.raises(CannotStart, match="cannot listen"):
-        listen("127.0.0.1", door.getsockname()[1])
+    with listen("127.0.0.1", 0) as door, pytest.raises(CannotStart) as told:
+        listen("127.0.0.1", port := door.getsockname()[1])
+    assert str(told.value) == f"cannot listen on 127.0.0.1, port {port}: Address already in use"

@@ -8,11 +8,16 @@ import logging
 from dataclasses import fields
 from uuid import UUID
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from accountant.errors import LedgerUnavailable
+from accountant.transactions import no_driver_errors
 from server.engines import EngineFailed
 from server.observations import (
     Answered,
+    DatabaseFailed,
     FailedAfterDebit,
     Level,
     LibraryHandler,
@@ -68,6 +73,16 @@ def test_one_json_object_a_line_from_a_level_on():
         "station": "fetch",
         "error": "ValueError",
     }
+
+
+def test_a_database_that_fails_is_named_with_its_sqlstate_and_without_its_words():
+    seen: list[Observation] = []
+    log = logging.getLogger("accountant.transactions")
+    log.addHandler(handler := LibraryHandler(seen.append))
+    with pytest.raises(LedgerUnavailable), no_driver_errors():
+        raise OperationalError("SELECT", {}, psycopg.errors.DiskFull(CANARY))
+    log.removeHandler(handler)
+    assert seen == [DatabaseFailed(Name("ledger"), Name("DiskFull.53100"))]
 
 
 def test_what_a_library_says_is_not_repeated():

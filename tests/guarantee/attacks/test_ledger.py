@@ -32,7 +32,7 @@ FAILED = {
     "sqlstate": "ZP000",
     "message": "The query failed after the debit.",
     "detail": "The loss was debited before the data was asked, and stays debited.",
-    "hint": "",
+    "hint": "The operator finds the reason in the server's log. It can be about the data.",
     "position": None,
 }
 
