@@ -150,15 +150,13 @@ def _alias_names(fields: Fields) -> Form:
 
 @reads("JoinExpr", "jointype", "isNatural", "larg", "rarg", "quals", "usingClause")
 def _join(fields: Fields) -> Form:
-    if fields.get("isNatural"):
-        raise Unsupported("NATURAL JOIN is not supported.", hint="Write JOIN ... USING (column).")
     return (
         "join",
         _JOINS[fields["jointype"]],
         form_of(fields["larg"]),
         form_of(fields["rarg"]),
         optional(fields, "quals"),
-        names(fields.get("usingClause", ())),
+        True if fields.get("isNatural") else names(fields.get("usingClause", ())),
     )
 
 

@@ -17,7 +17,7 @@ from analyzer.syntax import only, position_of, spoken
 _Reader = Callable[[Any], Form]
 _READERS: dict[type[exp.Expression], tuple[_Reader, frozenset[str]]] = {}
 _SIDES = {"": "inner", "LEFT": "left", "RIGHT": "right", "FULL": "full"}
-_JOIN_WORDS = {*_SIDES, "INNER", "CROSS", "OUTER"}
+_JOIN_WORDS = {*_SIDES, "INNER", "CROSS", "OUTER", "NATURAL"}
 _ALL_OF_THEM = ("with_", "order", "limit", "offset")
 
 
@@ -236,8 +236,9 @@ def _join(node: exp.Join) -> Form:
             hint=f"If it is an alias, write AS {strange.lower()}, or use another.",
             position=position_of(node),
         )
-    on = optional(node, "on")
-    return ("join", _SIDES[side], _item(node.this), on, names(node.args.get("using")))
+    on, natural = optional(node, "on"), node.args.get("method") == "NATURAL"
+    using = True if natural else names(node.args.get("using"))
+    return ("join", _SIDES[side], _item(node.this), on, using)
 
 
 def _item(node: exp.Expression) -> Form:

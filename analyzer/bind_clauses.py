@@ -11,7 +11,14 @@ from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
 from analyzer.expressions import Call, Expr
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
-from analyzer.refusals import BadArgument, Refusal, Unsupported, WrongGrouping, WrongType
+from analyzer.refusals import (
+    BadArgument,
+    Refusal,
+    UnboundedInfluence,
+    Unsupported,
+    WrongGrouping,
+    WrongType,
+)
 from analyzer.scope import Scope, name_of
 from analyzer.stages import COMPANIONS, SortKey
 from analyzer.syntax import only, position_of, without_parens
@@ -138,11 +145,28 @@ def of_one_type(values: Sequence[Expr], tree: exp.Expression) -> tuple[Call, lis
         branches = [part for value in values[:-1] for part in (constant(True), value)]
         whole = build("case", [*branches, values[-1]])
     except Refusal as refusal:
-        refusal.message = "A column has different types in the parts of UNION."
+        refusal.message = "A column has different types in the parts."
         refusal.position = position_of(tree)
         raise
     assert isinstance(whole, Call)
     return whole, [*whole.args[1:-1:2], whole.args[-1]]
+
+
+def refuse_clauses(tree: exp.Expression, *clauses: str) -> None:
+    """Refuse what picks rows, or makes groups, by looking at everybody's.
+
+    Raises:
+        UnboundedInfluence: the subquery has one of the clauses.
+    """
+    for clause in clauses:
+        if tree.args.get(clause) is not None:
+            word = {"order": "ORDER BY", "group": "GROUP BY"}.get(clause, clause.upper())
+            raise UnboundedInfluence(
+                f"{word} is not supported in this subquery.",
+                detail="Which rows it gives would depend on everybody's rows.",
+                hint=f"Leave {word} out here; in the outer query it works on noisy values.",
+                position=position_of(tree.args[clause]) or position_of(tree),
+            )
 
 
 def sort_keys(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from analyzer.bind_clauses import inner
+from analyzer.bind_clauses import inner, refuse_clauses
 from analyzer.bind_expressions import ExpressionBinder
-from analyzer.bind_subqueries import refuse_clauses, subquery
+from analyzer.bind_subqueries import subquery
 from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.functions import build
 from analyzer.functions.base import merged

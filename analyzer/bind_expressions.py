@@ -136,11 +136,11 @@ class ExpressionBinder:
         return build("not", [bound]) if node.args.get("negate") else bound
 
     def column(self, node: exp.Column) -> Expr:
-        only(node, "this", "table", "db")
+        only(node, "this", "table", "db", "catalog")
         if isinstance(node.this, exp.Star):
             raise Unsupported("A star stands only in the select list.")
-        table, schema = qualifiers_of(node)
-        return self.scope.column(name_of(node.this), table, None, schema)
+        table, places = qualifiers_of(node)
+        return self.scope.column(name_of(node.this), table, None, places)
 
     def aggregate(self, _: exp.Expression) -> Expr:
         raise WrongGrouping(

@@ -71,11 +71,13 @@ def side_of(node: exp.Join, scope: Scope, entry: Entry) -> str:
         Unsupported: another kind of join.
         SyntaxRefused: the name is there already.
     """
-    only(node, "this", "on", "using", "side", "kind")
+    only(node, "this", "on", "using", "side", "kind", "method")
     side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-    if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "CROSS", "OUTER"):
+    method = str(node.args.get("method") or "")
+    known = side in ("", "LEFT", "RIGHT") and kind in ("", "INNER", "CROSS", "OUTER")
+    if not known or method not in ("", "NATURAL"):
         raise Unsupported(
-            f"{side or kind} JOIN is not supported.",
+            f"{side or kind or method} JOIN is not supported.",
             hint="Use JOIN, LEFT JOIN, RIGHT JOIN or CROSS JOIN.",
             position=position_of(node),
         )
@@ -88,15 +90,23 @@ def side_of(node: exp.Join, scope: Scope, entry: Entry) -> str:
     return side
 
 
+def shared(node: exp.Join, scope: Scope, entry: Entry) -> list[tuple[str, int | None]]:
+    """The names that USING merges, with their positions; NATURAL is USING with all names that both
+    sides have."""
+    if not node.args.get("method"):
+        return [(name_of(n), position_of(n)) for n in node.args.get("using") or []]
+    theirs, at = {label for label, _ in entry.fields}, position_of(node)
+    mine = dict.fromkeys(label for label, _ in scope.stars(None, at))
+    return [(label, at) for label in mine if label in theirs]
+
+
 def _using(
     scope: Scope, entry: Entry, node: exp.Join, on: Expr | None
 ) -> tuple[Expr | None, list[tuple[str, Ref, Ref]]]:
     """USING as a condition, and each of its names with the columns of the left and the right."""
     used = []
-    for identifier in node.args.get("using") or []:
-        name = name_of(identifier)
-        a = scope.column(name, None, position_of(identifier))
-        b = Scope((entry,)).column(name, None, position_of(identifier))
+    for name, at in shared(node, scope, entry):
+        a, b = scope.column(name, None, at), Scope((entry,)).column(name, None, at)
         equal = build("=", [a, b])
         on = equal if on is None else build("and", [on, equal])
         used.append((name, a, b))
@@ -106,7 +116,8 @@ def _using(
 def _padded(entry: Entry, *, whole: bool) -> Entry:
     """The columns of a side that a left join fills with NULL where nothing matches. A column that
     was one value for each unit stays so only where all of a unit's rows match alike."""
-    return Entry(entry.name, tuple((label, _pad(ref, whole=whole)) for label, ref in entry.fields))
+    fields = tuple((label, _pad(ref, whole=whole)) for label, ref in entry.fields)
+    return replace(entry, fields=fields)
 
 
 def _pad(ref: Ref, *, whole: bool) -> Ref:

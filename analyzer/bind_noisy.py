@@ -114,8 +114,8 @@ def expanded(items: Sequence[Item], scope: Scope) -> list[Item]:
             continue
         if isinstance(item.node, exp.Star):
             only(item.node)
-        table, schema = qualifiers_of(item.node)
-        columns = scope.stars(table, position_of(item.node), schema)
+        table, places = qualifiers_of(item.node)
+        columns = scope.stars(table, position_of(item.node), places)
         found += [Item(label, item.node, bound=ref) for label, ref in columns]
     return found
 

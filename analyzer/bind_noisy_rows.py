@@ -9,14 +9,14 @@ from sqlglot import exp
 
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_groups import GroupBinder
-from analyzer.bind_joins import side_of
+from analyzer.bind_joins import shared, side_of
 from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.catalog import Given
 from analyzer.expressions import Expr
 from analyzer.functions import build
 from analyzer.functions.base import coerce
 from analyzer.refusals import SyntaxRefused, WrongType
-from analyzer.scope import Entry, Scope, name_of
+from analyzer.scope import Entry, Scope
 from analyzer.stages import Paired, Source
 from analyzer.syntax import position_of
 from analyzer.types import Type
@@ -77,8 +77,8 @@ def paired(
         on = coerce(NoisyRows(both, parameters, "ON", None).bind(node.args["on"]), Type.BOOL)
         if on.type is not Type.BOOL:
             raise WrongType("ON takes a condition.", position=position_of(node))
-    for identifier in node.args.get("using") or []:
-        name, place = name_of(identifier), position_of(identifier)
+    used = shared(node, scope, entry)
+    for name, place in used:
         a, b = scope.column(name, None, place), Scope((entry,)).column(name, None, place)
         equal = build("=", [a, b])
         on = equal if on is None else build("and", [on, equal])
@@ -89,8 +89,8 @@ def paired(
         return Paired("CROSS JOIN", left, right, None), Scope(both.entries, merged)
     if side == "RIGHT":
         entries = (*(_padded(e) for e in scope.entries), entry)
-        used = {name_of(i) for i in node.args.get("using") or []}
-        merged = {n: e if n in used else replace(e, nullable=True) for n, e in merged.items()}
+        names = {name for name, _ in used}
+        merged = {n: e if n in names else replace(e, nullable=True) for n, e in merged.items()}
         return Paired("LEFT JOIN", right, left, on), Scope(entries, merged)
     entries = (*scope.entries, _padded(entry) if side else entry)
     return Paired("LEFT JOIN" if side else "JOIN", left, right, on), Scope(entries, merged)

@@ -220,7 +220,7 @@ class OuterBinder(ABC):
         )
         refs = {ref: key_ref(block, i, ref) for i, ref in enumerate(columns)}
         entries = tuple(
-            Entry(e.name, tuple((label, refs[ref]) for label, ref in e.fields), e.schema)
+            Entry(e.name, tuple((label, refs[ref]) for label, ref in e.fields), e.places)
             for e in scope.entries
         )
         merged = {name: refs[ref] for name, ref in scope.merged.items()}

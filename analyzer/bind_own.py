@@ -20,7 +20,7 @@ from analyzer.functions.base import coerce
 from analyzer.own_aggregates import own_aggregate, typed_argument
 from analyzer.refusals import UnboundedInfluence, Unsupported, WrongGrouping, WrongType
 from analyzer.relation import Derived, Grouped, OwnAggregate, Ownership, Relation, scans
-from analyzer.scope import Scope, Subqueries
+from analyzer.scope import Fields, Scope, Subqueries
 from analyzer.syntax import only, position_of
 from analyzer.types import Type
 from analyzer.units import owner_places, place
@@ -111,7 +111,18 @@ class OwnBinder(ExpressionBinder):
             raise WrongType(f"{function} takes a value, not *.")
         argument: Ref | None = None
         if not isinstance(subject, exp.Star):
-            argument = self._column(typed_argument(function, self._inside().bind(subject)))
+            argument = self.row(typed_argument(function, self._inside().bind(subject)))
+        return self.made(function, argument, kept, distinct=distinct)
+
+    def made(
+        self,
+        function: str,
+        argument: Ref | None,
+        kept: Ref | None = None,
+        *,
+        distinct: bool = False,
+    ) -> Ref:
+        """The group's column for an aggregate, which becomes one where it is none yet."""
         made = own_aggregate(
             function,
             argument,
@@ -143,24 +154,22 @@ class OwnBinder(ExpressionBinder):
         bound = coerce(bound, Type.BOOL)
         if bound.type is not Type.BOOL:
             raise WrongType("FILTER takes a condition.")
-        return self._column(bound)
+        return self.row(bound)
 
     def key(self, expression: Expr) -> Ref:
         """The group's column for a key, which becomes one where it is none yet."""
         if expression not in self.keys:
             self.keys.append(expression)
-            self.key_columns.append(self._column(expression))
+            self.key_columns.append(self.row(expression))
         index = self.keys.index(expression)
         return replace(self.key_columns[index], alias=self._aliases()[1], name=f"k{index}")
 
-    def _column(self, e: Expr) -> Ref:
+    def row(self, e: Expr) -> Ref:
         """A column of the rows that are grouped."""
         if e not in self.columns:
             self.columns.append(e)
-        name = f"c{self.columns.index(e)}"
-        origin, label = (e.origin, e.label) if isinstance(e, Ref) else (None, "")
-        ref = Ref(self._aliases()[0], name, e.type, e.nullable, e.facts, origin, label)
-        return as_column(ref, e)
+        label = e.label if isinstance(e, Ref) else ""
+        return _column(self._aliases()[0], self.columns.index(e), e, label)
 
     def _aliases(self) -> tuple[str, str]:
         if self.names is None:
@@ -218,6 +227,17 @@ class OwnBinder(ExpressionBinder):
             hint=hint,
             position=position,
         )
+
+
+def fields_of(relation: Derived, labels: Sequence[str]) -> Fields:
+    """The columns of a subquery by their names."""
+    named = enumerate(zip(labels, relation.columns, strict=True))
+    return tuple((label, _column(relation.alias, i, e, label)) for i, (label, e) in named)
+
+
+def _column(alias: str, index: int, e: Expr, label: str) -> Ref:
+    origin = e.origin if isinstance(e, Ref) else None
+    return as_column(Ref(alias, f"c{index}", e.type, e.nullable, e.facts, origin, label), e)
 
 
 def grouped(tree: exp.Select, own: OwnBinder) -> tuple[Derived, list[str]]:

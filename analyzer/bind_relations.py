@@ -182,7 +182,8 @@ class RelationBinder:
         scan, fields = scan_of(table, self.spend(None), self.catalog)
         if table.protected:
             self._owned(table)
-        return scan, self.renamed(Entry(table.name, fields, table.schema), alias)
+        places = (table.schema, self.catalog.dataset)
+        return scan, self.renamed(Entry(table.name, fields, places), alias)
 
     def _view(self, view: View, position: int | None) -> tuple[Relation, Fields]:
         """A view's own SQL in its place. It sees declared tables only, and no parameters."""

@@ -38,14 +38,14 @@ class Entry:
 
     name: str
     fields: Fields
-    schema: str | None = None
-    """Where the table lives, for one that goes by its own name."""
+    places: tuple[str, ...] = ()
+    """The schema and the database of the table, for one that goes by its own name."""
 
-    def is_called(self, qualifier: str | None, schema: str | None) -> bool:
-        """Whether ``schema.qualifier`` means it; without a qualifier, everything is meant."""
+    def is_called(self, qualifier: str | None, places: tuple[str, ...]) -> bool:
+        """Whether ``qualifier`` in ``places`` means it; without one, everything is meant."""
         if qualifier is None:
             return True
-        return self.name == qualifier and schema in (None, self.schema)
+        return self.name == qualifier and places == self.places[: len(places)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class Scope:
         name: str,
         qualifier: str | None,
         position: int | None,
-        schema: str | None = None,
+        places: tuple[str, ...] = (),
     ) -> Ref:
-        """The column that a name means here, maybe with its table's, and the table's schema.
+        """The column that a name means here, maybe with its table's, and the table's places.
 
         Raises:
             UnknownTable: the qualifier names nothing in FROM.
@@ -80,9 +80,9 @@ class Scope:
         """
         if qualifier is None and name in self.merged and not self._others(name):
             return self.merged[name]
-        entries = [e for e in self.entries if e.is_called(qualifier, schema)]
+        entries = [e for e in self.entries if e.is_called(qualifier, places)]
         if qualifier is not None and not entries:
-            return self._outside(name, qualifier, position, schema)
+            return self._outside(name, qualifier, position, places)
         found = [ref for entry in entries for label, ref in entry.fields if label == name]
         if len(found) > 1 or (found and qualifier is None and name in self.merged):
             raise AmbiguousColumn(
@@ -106,7 +106,7 @@ class Scope:
         name: str,
         qualifier: str | None,
         position: int | None,
-        schema: str | None = None,
+        places: tuple[str, ...] = (),
     ) -> Ref:
         """A name that is not of this FROM: PostgreSQL would look for it in the query around."""
         absent = self._unknown(name, position)
@@ -117,7 +117,7 @@ class Scope:
         if self.outer is None:
             raise absent
         try:
-            ref = self.outer.column(name, qualifier, position, schema)
+            ref = self.outer.column(name, qualifier, position, places)
         except Refusal:
             raise absent from None
         if self.correlated and qualifier is not None:
@@ -137,10 +137,10 @@ class Scope:
         )
 
     def stars(
-        self, qualifier: str | None, position: int | None, schema: str | None = None
+        self, qualifier: str | None, position: int | None, places: tuple[str, ...] = ()
     ) -> Iterator[tuple[str, Ref]]:
         """The columns that ``*`` or ``table.*`` stands for, from the catalog."""
-        entries = [e for e in self.entries if e.is_called(qualifier, schema)]
+        entries = [e for e in self.entries if e.is_called(qualifier, places)]
         if not entries:
             raise UnknownTable(
                 f'There is no table or alias "{qualifier}" in FROM.', position=position
@@ -177,10 +177,10 @@ class Scope:
         return f"Columns here: {', '.join(sorted(labels))}." if labels else ""
 
 
-def qualifiers_of(node: exp.Expression) -> tuple[str | None, str | None]:
-    """The table and the schema that stand before a column or a star."""
-    table, schema = node.args.get("table"), node.args.get("db")
-    return name_of(table) if table else None, name_of(schema) if schema else None
+def qualifiers_of(node: exp.Expression) -> tuple[str | None, tuple[str, ...]]:
+    """The table that stands before a column or a star, and its schema and database before that."""
+    table, *places = (node.args.get(part) for part in ("table", "db", "catalog"))
+    return table and name_of(table), tuple(name_of(place) for place in places if place)
 
 
 def name_of(identifier: exp.Expression) -> str:

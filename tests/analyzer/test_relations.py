@@ -140,8 +140,10 @@ def test_what_is_refused_says_what_to_write(sql, hint):
 @pytest.mark.parametrize(
     "sql, code",
     [
-        ("SELECT count(*) FROM (SELECT id FROM patients UNION SELECT id FROM patients) u", "0A000"),
-        ("SELECT count(*) FROM (SELECT id FROM patients EXCEPT SELECT patient_id FROM visits) u", "0A000"),
+        ("SELECT count(*) FROM (SELECT city FROM patients UNION SELECT city FROM patients) u", "ZP003"),
+        ("SELECT count(*) FROM (SELECT id, age FROM patients EXCEPT SELECT id, patient_id FROM visits) u", "ZP003"),
+        ("SELECT count(*) FROM (SELECT id, 1 AS a FROM patients EXCEPT SELECT 1, patient_id FROM visits) u", "ZP003"),
+        ("SELECT count(*) FROM (SELECT id FROM patients EXCEPT SELECT name FROM cities) u", "ZP003"),
         ("SELECT count(*) FROM (SELECT id FROM patients INTERSECT ALL SELECT patient_id FROM visits) u", "0A000"),
         ("SELECT count(*) FROM (SELECT id, age FROM patients UNION ALL SELECT id FROM patients) u", "0A000"),
         ("SELECT count(*) FROM (SELECT city FROM patients UNION ALL SELECT age FROM patients) u", "42804"),

@@ -485,6 +485,40 @@ SEVERAL_BLOCKS = (
     ),
 )
 
+COMBINED = (
+    "SELECT count(*) FROM (SELECT id FROM patients UNION SELECT patient_id FROM visits) t",
+    (
+        "SELECT what, count(*), count(DISTINCT patient_id) FROM (SELECT patient_id, kind AS what"
+        " FROM visits UNION SELECT id, sex FROM patients UNION ALL SELECT patient_id, 'seen' FROM"
+        " profiles) t GROUP BY what"
+    ),
+    (
+        "SELECT kind, count(*) FROM (SELECT patient_id, kind, cost > 50 AS dear FROM visits"
+        " INTERSECT SELECT patient_id, kind, balance > 0 FROM visits) t GROUP BY kind"
+    ),
+    (
+        "SELECT sex, count(*), avg(age) FROM (SELECT id, sex, age FROM patients EXCEPT SELECT p.id,"
+        " p.sex, p.age FROM patients p JOIN visits v ON v.patient_id = p.id WHERE v.kind = 'planned')"
+        " t GROUP BY sex"
+    ),
+    (
+        "SELECT count(*) FROM patients WHERE id IN (SELECT patient_id FROM visits INTERSECT SELECT"
+        " patient_id FROM profiles EXCEPT SELECT patient_id FROM visits WHERE cost > 100)"
+    ),
+    (
+        "SELECT c.region, count(*) FROM patients p JOIN (SELECT name, region FROM cities EXCEPT"
+        " SELECT name, region FROM cities WHERE region = 'west') c ON c.name = p.city GROUP BY 1"
+    ),
+    (
+        "SELECT smoker, count(*), sum(cost) FROM (SELECT patient_id, kind, cost FROM visits) v"
+        " NATURAL JOIN (SELECT patient_id, smoker FROM profiles) f GROUP BY smoker"
+    ),
+    (
+        "SELECT smoker, count(*) FROM patients p NATURAL LEFT JOIN (SELECT patient_id AS id, smoker"
+        " FROM profiles) f NATURAL JOIN (SELECT patient_id AS id FROM visits) v GROUP BY smoker"
+    ),
+)
+
 PUBLIC_ROWS = (
     "SELECT * FROM cities",
     "SELECT region, count(*), min(name) FROM cities WHERE name <> 'Oslo' GROUP BY region",
@@ -509,5 +543,6 @@ ALL = (
     *SETS,
     *COMPUTED_KEYS,
     *SEVERAL_BLOCKS,
+    *COMBINED,
     *PUBLIC_ROWS,
 )
