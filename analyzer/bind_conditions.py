@@ -160,6 +160,7 @@ def _exists(relation: Relation, where: Expr | None, *, protected: bool) -> Exist
         # That there are such rows does not tell whose they are.
         holds_owner=any(ref.facts.holds_owner for ref in reads),
         size=1 + (0 if where is None else where.facts.size),
+        work=1 + (0 if where is None else where.facts.work),
     )
     return Exists(relation, where, reads, facts)
 

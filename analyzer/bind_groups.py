@@ -134,7 +134,8 @@ class GroupBinder(ExpressionBinder):
     ) -> Aggregate:
         # Noisy values are computed as exact numerics; integer cells keep them inside this range.
         size = 1 + sum(argument.facts.size for argument in arguments)
-        facts = Facts(Type.NUMERIC, NOISY, size=size)
+        work = 1 + sum(argument.facts.work for argument in arguments)
+        facts = Facts(Type.NUMERIC, NOISY, size=size, work=work)
         return Aggregate(kind, arguments, type_, facts, name, fraction, continuous, self.block)
 
     def _rows(self, place: str) -> ExpressionBinder:

@@ -211,7 +211,8 @@ class Calls:
             raise TooComplex(f"A SELECT makes more than {_MOST_CALLS} calls over noisy results.")
         parts = [*args, *(over.partition if over else ())]
         parts += [key.expression for key in (over.order if over else ())]
-        facts = replace(facts, size=1 + sum(e.facts.size for e in parts))
+        size, work = (1 + sum(getattr(e.facts, n) for e in parts) for n in ("size", "work"))
+        facts = replace(facts, size=size, work=work)
         ref = Ref(CALLS, f"x{len(self.made)}", type_, nullable, facts)
         call = NoisyCall(ref, function, tuple(args), over, distinct)
         for made in self.made:

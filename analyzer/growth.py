@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from analyzer.expressions import Call, Exists, Expr, Ref, Within, walk
+from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.refusals import TooComplex
 from analyzer.relation import (
     Ceiling,
@@ -39,10 +39,7 @@ A function of the person's own rows, as all that is bounded; 16 million pairs ta
 BYTES_OF_A_ROW = 100
 """So many bytes of text count as one row more: comparing them takes as long as an operation."""
 _MOST_WORK = 2**27
-"""Operations over all pairs of one person's rows: of numbers, some twenty seconds."""
-_SLOW = frozenset({"lower", "upper", "initcap", "btrim", "ltrim", "rtrim", "ilike"})
-_SLOWER = 10
-"""These go character by character, and take about so many times as long as those that compare."""
+"""Operations over all pairs of one person's rows: some twenty seconds."""
 
 
 def check_growth(query: Query) -> Query:
@@ -68,8 +65,7 @@ def _ceiling(computed: Sequence[Expr]) -> Ceiling:
     same question still. AND is no operation for the same reason.
     """
     parts = [part for expression in computed for part in walk(expression)]
-    slow = sum(isinstance(part, Call) and part.function in _SLOW for part in parts)
-    work = sum(e.facts.size - isinstance(e, Ref) for e in computed) + (_SLOWER - 1) * slow
+    work = sum(e.facts.work - isinstance(e, Ref) for e in computed)
     rows = MAX_MULTIPLIED
     while rows**2 * work > _MOST_WORK:
         rows //= 2

@@ -6,7 +6,6 @@ import math
 from fractions import Fraction
 
 from analyzer.expressions import Aggregate, Expr
-from analyzer.functions.arithmetic import round_half_away
 from analyzer.measures import (
     Axis,
     Bounds,
@@ -18,6 +17,7 @@ from analyzer.measures import (
     Shares,
     Sum,
 )
+from analyzer.ranges import round_half_away
 from analyzer.refusals import BadArgument
 from analyzer.timelines import moment_of
 

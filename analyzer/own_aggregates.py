@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from analyzer import ranges
 from analyzer.expressions import UNBOUNDED, Expr, Facts, Interval, Ref
-from analyzer.functions.base import as_type, coerce, operand
+from analyzer.functions.base import as_type, coerce, operand, operand_range
 from analyzer.refusals import Unsupported, WrongType
 from analyzer.relation import OwnAggregate
 from analyzer.types import Type
@@ -80,10 +79,11 @@ def own_aggregate(
             f"{function.upper()}(DISTINCT ...) is not supported.",
             hint="Take SELECT DISTINCT with the unit key in a subquery first.",
         )
-    size = 1 + sum(part.facts.size for part in (argument, condition) if part is not None)
+    parts = [part.facts for part in (argument, condition) if part is not None]
+    size, work = 1 + sum(part.size for part in parts), 1 + sum(part.work for part in parts)
     sure = argument is None and condition is None and not empty
     facts = _facts(function, argument, max_rows, least=Fraction(1 if sure else 0))
-    facts = replace(facts, protected=protected, size=size, per_unit=per_unit)
+    facts = replace(facts, protected=protected, size=size, work=work, per_unit=per_unit)
     nullable = function != "count" and (
         empty or condition is not None or (argument is not None and argument.nullable)
     )
@@ -120,7 +120,7 @@ def _facts(function: str, argument: Ref | None, max_rows: int, *, least: Fractio
         return replace(old, owner=False, holds_owner=old.owner or old.holds_owner)
     if function.startswith("bool"):
         return Facts(Type.BOOL, domain=(False, True), total_domain=True)
-    physical = ranges.LIMIT if old.stored is Type.FLOAT8 else ranges.limited(old.physical)
+    physical = operand_range(argument)
     holds = old.owner or old.holds_owner
     if function == "avg":
         return Facts(Type.NUMERIC, physical, old.declared, holds_owner=holds)

@@ -17,6 +17,8 @@ INT8 = Interval(Fraction(-(2**63)), Fraction(2**63 - 1))
 LIMIT = Interval(Fraction(-(10**15)), Fraction(10**15))
 """Where arithmetic first limits an operand whose range is not known (attacks.md, section 5)."""
 _WIDE = Fraction(10**30)
+DECIMALS = 30
+"""To which a number is rounded that can have thousands of them, before it is computed with."""
 _DIGITS = Fraction(1, 10**12)
 """More than the last of the 16 digits that a quotient or a power of numerics has at least."""
 _DECIMALS = Fraction(1, 10**30)
@@ -141,6 +143,16 @@ def _shortened(end: Fraction, way: Callable[[Fraction], int]) -> Fraction | None
     return end if end.denominator <= _ENDS else Fraction(way(end * _ENDS), _ENDS)
 
 
+def rounded(a: Interval) -> Interval:
+    """What the numbers of an interval are, rounded to ``DECIMALS``."""
+    return monotone(a, lambda x: Fraction(round_half_away(x * 10**DECIMALS), 10**DECIMALS))
+
+
+def round_half_away(x: Fraction) -> int:
+    """Numeric's rounding; at least as wide as float8's, which rounds halves to even."""
+    return int(x + Fraction(1, 2)) if x >= 0 else -int(-x + Fraction(1, 2))
+
+
 def monotone(a: Interval, function: Callable[[Fraction], int | Fraction]) -> Interval:
     """The image of an interval under a function that never decreases."""
     return Interval(
@@ -193,6 +205,7 @@ def column_facts(column: Column, *, protected: bool) -> Facts:
         domain = (False, True)
     facts = Facts(
         stored=column.type,
+        endless=column.type is Type.NUMERIC and column.precision is None,
         physical=physical,
         declared=declared,
         tick=tick,

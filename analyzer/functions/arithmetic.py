@@ -15,6 +15,8 @@ from analyzer.functions.base import (
     merged,
     numbers,
     operand,
+    operand_range,
+    physical_range,
     static_integer,
     widest,
 )
@@ -24,8 +26,6 @@ from analyzer.types import Type
 
 _LONG = 32
 """Operations up to which decimals may add up."""
-_FINEST = Fraction(10**30)
-"""The grid of products of more operations."""
 
 
 def _binary(name: str, args: Sequence[Expr]) -> Call:
@@ -39,9 +39,7 @@ def _binary(name: str, args: Sequence[Expr]) -> Call:
             f"{name} takes integers or numeric, not double precision.",
             hint="Write CAST(x AS numeric) for both sides.",
         )
-    physical = _interval(
-        name, type_, ranges.limited(a.facts.physical), ranges.limited(b.facts.physical)
-    )
+    physical = _interval(name, type_, operand_range(a), operand_range(b))
     physical = _as_computed(name, type_, physical, 1 + a.facts.size + b.facts.size)
     declared = _interval(name, type_, a.facts.declared, b.facts.declared)
     stored = Type.NUMERIC
@@ -54,6 +52,7 @@ def _binary(name: str, args: Sequence[Expr]) -> Call:
         stored,
         physical=physical,
         declared=declared,
+        endless=False,
         tick=tick or (Fraction(1) if whole else None),
         on_grid=whole or (tick is not None and a.facts.on_grid and b.facts.on_grid),
     )
@@ -65,7 +64,7 @@ _DIVISIONS = ("/", "%", "div")
 
 
 def _can_be_zero(b: Expr) -> bool:
-    physical = b.facts.physical
+    physical = physical_range(b)
     return not (
         (physical.lower is not None and physical.lower > 0)
         or (physical.upper is not None and physical.upper < 0)
@@ -95,7 +94,7 @@ def _as_computed(name: str, type_: Type, exact: Interval, size: int) -> Interval
     if name == "/" and not type_.is_integer:
         return ranges.inexact(exact)
     if name == "*" and size > _LONG:
-        return ranges.monotone(exact, lambda x: round_half_away(x * _FINEST) / _FINEST)
+        return ranges.rounded(exact)
     return exact
 
 
@@ -128,7 +127,7 @@ def _render_binary(call: Call, args: Sequence[str]) -> str:
     if call.function == "*" and stored is Type.NUMERIC and call.facts.size > _LONG:
         # Each product has the decimals of both factors: a long chain of them would take its time
         # on one row and not on another.
-        return f"round({text}, 30)"
+        return f"round({text}, {ranges.DECIMALS})"
     return text
 
 
@@ -136,7 +135,7 @@ def _unary(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1)
     (a,) = numbers(name, args)
     turn = {"neg": ranges.negate, "abs": ranges.absolute, "sign": _sign}[name]
-    physical = turn(ranges.limited(a.facts.physical))
+    physical = turn(operand_range(a))
     type_ = a.type
     if name == "sign" and type_.is_integer:
         type_ = Type.FLOAT8
@@ -147,6 +146,7 @@ def _unary(name: str, args: Sequence[Expr]) -> Call:
         stored,
         physical=physical,
         declared=turn(a.facts.declared),
+        endless=False,
         tick=Fraction(1) if sign else a.facts.tick,
         on_grid=sign or a.facts.on_grid,
     )
@@ -176,7 +176,7 @@ _WHOLE: dict[str, Callable[[Fraction], int]] = {
     "ceil": math.ceil,
     "floor": math.floor,
     "trunc": math.trunc,
-    "round": round_half_away,
+    "round": ranges.round_half_away,
 }
 
 
@@ -202,14 +202,13 @@ def _rounding(name: str, args: Sequence[Expr]) -> Call:
     stored = a.facts.stored
     if digits != 0:
         stored = Type.NUMERIC
-    before = a.facts.physical
-    if a.facts.stored is Type.NUMERIC:
-        before = ranges.limited(before)
+    before = operand_range(a) if a.facts.stored is Type.NUMERIC else a.facts.physical
     facts = merged(
         [a],
         stored,
         physical=ranges.monotone(before, to_grid),
         declared=ranges.monotone(a.facts.declared, to_grid),
+        endless=False,
         tick=step,
         on_grid=True,
     )

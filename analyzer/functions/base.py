@@ -105,19 +105,27 @@ def coerce(expression: Expr, to: Type) -> Expr:
     return constant(read_value(str(expression.value), to), to)
 
 
-def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
+def merged(args: Sequence[Expr], stored: Type, *, work: int = 1, **more: object) -> Facts:
     """Facts of a call that follow from its arguments alone, completed by ``more``.
+
+    Args:
+        args: the arguments.
+        stored: the type that the call is computed in.
+        work: how many operations on numbers take as long as the call itself.
+        more: other facts.
 
     Raises:
         TooComplex: subqueries multiply the expression past all measure.
     """
-    size, per_unit, holds_owner, protected = 1, True, False, False
+    size, per_unit, holds_owner, protected, endless = 1, True, False, False, False
     for arg in args:
         own = arg.facts
         size += own.size
+        work += own.work
         per_unit = per_unit and own.per_unit
         holds_owner = holds_owner or own.owner or own.holds_owner
         protected = protected or own.protected
+        endless = endless or own.endless
     if size > MAX_SIZE:
         raise TooComplex(
             f"An expression makes more than {MAX_SIZE} operations.",
@@ -125,9 +133,11 @@ def merged(args: Sequence[Expr], stored: Type, **more: object) -> Facts:
         )
     known: dict[str, Any] = {
         "size": size,
+        "work": work,
         "per_unit": per_unit,
         "holds_owner": holds_owner,
         "protected": protected,
+        "endless": endless and stored is Type.NUMERIC,
         **more,
     }
     for name in ("physical", "declared"):
@@ -210,8 +220,24 @@ def operand(text: str, expression: Expr, to: Type) -> str:
     typed = as_type(text, expression, to)
     exact = to is Type.NUMERIC and expression.facts.stored is not Type.FLOAT8
     if exact and needs_limit(expression.facts.physical):
-        return limit(typed, Type.NUMERIC)
+        typed = limit(typed, Type.NUMERIC)
+    if exact and expression.facts.endless:
+        # A product of two numbers of 16,383 decimals takes a millisecond, and no row may take that.
+        typed = f"round({typed}, {ranges.DECIMALS})"
     return typed
+
+
+def operand_range(expression: Expr) -> Interval:
+    """What a number can be once :func:`operand` has printed it."""
+    if expression.facts.stored is Type.FLOAT8:
+        return LIMIT
+    return ranges.limited(physical_range(expression))
+
+
+def physical_range(expression: Expr) -> Interval:
+    """The same, but for the limit."""
+    facts = expression.facts
+    return ranges.rounded(facts.physical) if facts.endless else facts.physical
 
 
 def fixed(value: Fraction) -> str:

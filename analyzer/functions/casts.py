@@ -10,7 +10,6 @@ from fractions import Fraction
 from analyzer import ranges
 from analyzer.domains import with_domain
 from analyzer.expressions import Call, Expr, Facts, Interval
-from analyzer.functions.arithmetic import round_half_away
 from analyzer.functions.base import Function, as_type, between, coerce, fixed, merged
 from analyzer.functions.text import to_convert
 from analyzer.functions.times import as_time, is_time, kept
@@ -23,6 +22,8 @@ _ONE = Fraction(1)
 _PRINTED = Interval(Fraction(0), Fraction(40))
 """How long the texts are that these types print as: a uuid has 36 characters."""
 _MOST_DIGITS = 30
+_READING = 30
+"""How many operations on numbers take as long as to find one in a text."""
 SMALL = Interval(Fraction(-(2**15)), Fraction(2**15 - 1))
 """The range of a smallint."""
 
@@ -67,6 +68,7 @@ def _plain_cast(expression: Expr, to: Type) -> Call:
             stored=Type.NUMERIC if exact else old.stored,
             physical=ranges.LIMIT if exact else old.physical,
             declared=old.declared,
+            endless=old.endless,
             tick=old.tick,
             on_grid=old.on_grid,
         )
@@ -121,6 +123,7 @@ def _from_text(expression: Expr, to: Type) -> Call:
     facts = merged(
         [expression],
         stored,
+        work=_READING,
         physical=Interval(-most, most),
         tick=_ONE if whole else Fraction(1, 10**15),
         on_grid=True,
@@ -148,7 +151,7 @@ def _to_digits(expression: Expr, precision: int, scale: int) -> Call:
     step = Fraction(1, 10**scale)
     most = Fraction(10) ** (precision - scale) - step
     physical, declared = (
-        ranges.monotone(i, lambda x: round_half_away(x / step) * step)
+        ranges.monotone(i, lambda x: ranges.round_half_away(x / step) * step)
         for i in (expression.facts.physical, expression.facts.declared)
     )
     room = Interval(-most, most)
@@ -158,6 +161,7 @@ def _to_digits(expression: Expr, precision: int, scale: int) -> Call:
         Type.NUMERIC,
         physical=ranges.moved(physical, room),
         declared=ranges.moved(declared, room) if bounded else Interval(),
+        endless=False,
         tick=step,
         on_grid=True,
     )
@@ -184,7 +188,9 @@ def _to_integer(expression: Expr, to: Type, room: Interval) -> Call:
         # Wider storage than the type is harmless: everything downstream goes by the storage.
         tick = old.tick if old.on_grid else _ONE
         return _whole(expression, to, replace(facts, physical=old.physical, tick=tick))
-    physical, declared = (ranges.monotone(i, round_half_away) for i in (old.physical, old.declared))
+    physical, declared = (
+        ranges.monotone(i, ranges.round_half_away) for i in (old.physical, old.declared)
+    )
     return _whole(
         expression,
         to,

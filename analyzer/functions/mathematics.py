@@ -17,6 +17,7 @@ from analyzer.functions.base import (
     merged,
     numbers,
     operand,
+    operand_range,
     static_integer,
     widest,
 )
@@ -27,6 +28,8 @@ _LEAST = Fraction(1, 10**30)
 """Arguments of roots and logarithms are rounded to 30 decimals: this is the least one above 0."""
 _MOST = Fraction(10**30)
 _EXPONENTS = Interval(Fraction(-50), Fraction(50))
+_EXPONENTIAL, _LOGARITHM = 20, 200
+"""How many sums take as long as one of these."""
 _SLACK = Fraction(1, 10**9)
 """By how much ranges are widened for what float64 and 16 digits of numeric leave out."""
 
@@ -48,8 +51,8 @@ def _sqrt(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1)
     (a,) = numbers(name, args)
     room = Interval(Fraction(0), _MOST)
-    physical, declared = (_root(i, room) for i in (_operand_range(a), a.facts.declared))
-    facts = merged([a], Type.NUMERIC, physical=physical, declared=declared)
+    physical, declared = (_root(i, room) for i in (operand_range(a), a.facts.declared))
+    facts = merged([a], Type.NUMERIC, endless=False, physical=physical, declared=declared)
     return Call(name, (a,), _floating([a.type]), a.nullable or not _positive(a, 0), facts)
 
 
@@ -60,14 +63,9 @@ def _root(interval: Interval, room: Interval) -> Interval:
     return Interval(max(image.lower or Fraction(0), Fraction(0)), image.upper)
 
 
-def _operand_range(a: Expr) -> Interval:
-    """What a number can be once :func:`operand` has limited it."""
-    return ranges.LIMIT if a.facts.stored is Type.FLOAT8 else ranges.limited(a.facts.physical)
-
-
 def _positive(a: Expr, least: int) -> bool:
     """Whether the number, rounded to 30 decimals, is at least 0, or above it (``least`` 1)."""
-    lower = _operand_range(a).lower
+    lower = operand_range(a).lower
     return lower is not None and lower >= least * _LEAST
 
 
@@ -99,9 +97,12 @@ def _logarithm(name: str, args: Sequence[Expr]) -> Call:
 
     physical, declared = (
         _image_either_way(log, ranges.moved(interval, room))
-        for interval, room in zip((_operand_range(a), a.facts.declared), rooms, strict=True)
+        for interval, room in zip((operand_range(a), a.facts.declared), rooms, strict=True)
     )
-    facts = merged([a], Type.NUMERIC, physical=physical, declared=declared)
+    work = _EXPONENTIAL if name == "ln" else _LOGARITHM
+    facts = merged(
+        [a], Type.NUMERIC, work=work, endless=False, physical=physical, declared=declared
+    )
     type_ = Type.NUMERIC if detail else _floating([a.type])
     return Call(name, (a,), type_, a.nullable or not _positive(a, 1), facts, detail)
 
@@ -141,17 +142,19 @@ def _exp(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1)
     (a,) = numbers(name, args)
     physical, declared = (
-        _image(math.exp, ranges.moved(i, _EXPONENTS)) for i in (_operand_range(a), a.facts.declared)
+        _image(math.exp, ranges.moved(i, _EXPONENTS)) for i in (operand_range(a), a.facts.declared)
     )
     physical = Interval(Fraction(0), physical.upper)
     declared = Interval(Fraction(0), declared.upper)
-    facts = merged([a], Type.NUMERIC, physical=physical, declared=declared)
+    facts = merged(
+        [a], Type.NUMERIC, work=_EXPONENTIAL, endless=False, physical=physical, declared=declared
+    )
     return Call(name, (a,), _floating([a.type]), a.nullable, facts)
 
 
 def _render_exp(call: Call, args: Sequence[str]) -> str:
     text = operand(args[0], call.args[0], Type.NUMERIC)
-    if not _operand_range(call.args[0]).within(_EXPONENTS):
+    if not operand_range(call.args[0]).within(_EXPONENTS):
         text = between(text, Type.NUMERIC, "-50", "50")
     return f"exp({text})"
 
@@ -171,9 +174,9 @@ def _power(name: str, args: Sequence[Expr]) -> Call:
         )
     assert isinstance(exponent, int | Decimal)
     whole = int(exponent)
-    physical, declared = (_raised(i, whole) for i in (_operand_range(a), a.facts.declared))
+    physical, declared = (_raised(i, whole) for i in (operand_range(a), a.facts.declared))
     physical = ranges.inexact(physical)
-    facts = merged([a], Type.NUMERIC, physical=physical, declared=declared)
+    facts = merged([a], Type.NUMERIC, endless=False, physical=physical, declared=declared)
     types = [a.type, b.type]
     return Call(name, (a,), _floating(types), a.nullable, facts, str(whole))
 
@@ -206,7 +209,7 @@ def _width_bucket(name: str, args: Sequence[Expr]) -> Call:
     everything = Interval(Fraction(0), Fraction(count + 1))
     physical, declared = (
         ranges.monotone(i, bucket) if i.magnitude is not None else everything
-        for i in (_operand_range(a), a.facts.declared)
+        for i in (operand_range(a), a.facts.declared)
     )
     if a.facts.stored is Type.NUMERIC:
         # NaN counts as larger than all numbers, whatever the range of the numbers is.

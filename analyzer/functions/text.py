@@ -23,6 +23,11 @@ _CONVERTED = 1_000_000
 _COMPARED = 10_000_000
 """Characters of a text, times those of what is looked for in it: PostgreSQL compares as many where
 both are made to repeat themselves, and does not stop for a time limit meanwhile."""
+_USUAL = 1_000
+"""Characters that a text of unknown length is taken to have, where it is asked how long something
+takes. One of a million takes as much longer, and is rare."""
+_SLOW = frozenset({"lower", "upper", "initcap", "btrim", "ltrim", "rtrim", "ilike"})
+"""These go from character to character, at some 15 nanoseconds each; others at some three."""
 _SHORT = 20
 """Characters that are looked for in any text: one pass over it takes about as long."""
 
@@ -37,8 +42,17 @@ def _texts(name: str, args: Sequence[Expr]) -> list[Expr]:
     return typed
 
 
+def _work(name: str, typed: Sequence[Expr]) -> int:
+    """How many operations on numbers take as long, by the length of the first text."""
+    if name == "left":
+        return 1  # the rest is not looked at
+    length = min(_length_of(typed[0]) or _USUAL, _USUAL)
+    return 1 + int(length) // (7 if name in _SLOW else 33)
+
+
 def _call(name: str, typed: Sequence[Expr], length: Fraction | None, detail: str = "") -> Call:
-    facts = merged(typed, Type.TEXT, physical=Interval(Fraction(0), length))
+    physical = Interval(Fraction(0), length)
+    facts = merged(typed, Type.TEXT, work=_work(name, typed), physical=physical)
     return Call(name, tuple(typed), Type.TEXT, any(a.nullable for a in typed), facts, detail)
 
 
@@ -143,7 +157,13 @@ def _position_call(name: str, typed: Sequence[Expr], most: Fraction | None) -> C
     room = Interval(Fraction(0), _LONGEST if most is None else most)
     declared = room if most is not None else Interval()
     facts = merged(
-        typed, Type.INT4, physical=room, declared=declared, tick=Fraction(1), on_grid=True
+        typed,
+        Type.INT4,
+        work=_work(name, typed),
+        physical=room,
+        declared=declared,
+        tick=Fraction(1),
+        on_grid=True,
     )
     return Call(name, tuple(typed), Type.INT4, any(a.nullable for a in typed), facts)
 
@@ -187,7 +207,8 @@ def _substr(name: str, args: Sequence[Expr]) -> Call:
 def _condition(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 2)
     typed = _texts(name, args)
-    facts = merged(typed, Type.BOOL, domain=(False, True), total_domain=True)
+    work = _work(name, typed)
+    facts = merged(typed, Type.BOOL, work=work, domain=(False, True), total_domain=True)
     return Call(name, tuple(typed), Type.BOOL, any(a.nullable for a in typed), facts)
 
 

@@ -280,10 +280,22 @@ def test_a_person_of_very_many_rows_makes_no_query_fail(
 
 @pytest.fixture(scope="module")
 def busy_clinic(world: World, postgres: Postgres) -> Iterator[str]:
-    """The name of a clinic where Alice has 1,500 visits with long notes, and an engine that gives
-    up soon."""
-    alice = (fixture.ALICE, "Alice", 40, "female", "Oslo", "1", 20, 60, 1, True, "1980-01-01")
-    visit = (fixture.ALICE, "1", "1", "flu " * 500, "remote", "2020-01-01", "1")
+    """The name of a clinic where Alice has a name of a million letters and 1,500 visits with long
+    notes and balances, and an engine that gives up soon."""
+    alice = (
+        fixture.ALICE,
+        "Alice " * 170_000,
+        40,
+        "female",
+        "Oslo",
+        "1",
+        20,
+        60,
+        1,
+        True,
+        "1980-01-01",
+    )
+    visit = (fixture.ALICE, "1", f"0.{'3' * 16_383}", "flu " * 500, "remote", "2020-01-01", "1")
     visits = tuple((number, *visit) for number in range(1_500))
     uri = fixture.load(postgres.fresh(), fixture.Clinic(patients=(alice,), visits=visits, items=()))
     with psycopg.connect(uri) as connection:
@@ -298,6 +310,29 @@ def busy_clinic(world: World, postgres: Postgres) -> Iterator[str]:
 
 _PAIRS = f"FROM visits v JOIN visits w USING (patient_id) WHERE v.patient_id = {fixture.ALICE}"
 _MANY = " OR ".join(f"v.cost * w.cost < -{i}" for i in range(1, 120))
+
+
+def test_one_row_with_a_long_text_makes_no_query_fail(world: World, busy_clinic: str) -> None:
+    """As much as is accepted of what takes longest, on a text of a million characters."""
+    texts = []
+    for depth in (1, 3, 9):
+        for terms in (10, 100, 250):
+            said = " OR ".join(f"d LIKE '{i}_x'" for i in range(terms))
+            note = "lower(upper(" * depth + "name" + "))" * depth
+            inside = f"SELECT id, {note} AS d FROM patients WHERE id = {fixture.ALICE}"
+            texts.append(f"SELECT count(*) FROM ({inside}) AS p WHERE {said}")
+    with world.on(busy_clinic):
+        codes = [world.ask(sql).status_code for sql in texts]
+    assert set(codes) == {200, 400}
+
+
+def test_one_row_with_many_decimals_makes_no_query_fail(world: World, busy_clinic: str) -> None:
+    """Eight thousand products of a number that has as many decimals as there can be."""
+    inside = f"SELECT {' * '.join(['balance'] * 20)} AS d FROM visits WHERE id = 0"
+    said = (" OR ".join(f"d > {n + i}" for i in range(100)) for n in (1, 101, 201, 301))
+    counts = ", ".join(f"count(*) FILTER (WHERE {one})" for one in said)
+    with world.on(busy_clinic):
+        assert world.ask(f"SELECT {counts} FROM ({inside}) AS v").status_code == 200
 
 
 @pytest.mark.parametrize(
