@@ -28,8 +28,6 @@ _SPOKEN = {
     "SelectStmt.groupDistinct": "GROUP BY DISTINCT is not supported.",
     "SelectStmt.lockingClause": "FOR UPDATE and its like are not supported.",
     "SelectStmt.valuesLists": "VALUES is not supported.",
-    "WindowDef.name": "Named windows are not supported.",
-    "WindowDef.refname": "Named windows are not supported.",
 }
 
 

@@ -294,9 +294,14 @@ def _formatted(args: Form, fields: Fields) -> Form:
     return (args[0], ("string", form))
 
 
-@reads("WindowDef", "partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset")
+_WINDOW = ("partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset")
+
+
+@reads("WindowDef", "name", "refname", *_WINDOW)
 def _window(fields: Fields) -> Form:
+    """What OVER says. A name alone and one in parentheses are read alike."""
     return (
+        fields.get("name") or fields.get("refname"),
         forms(fields.get("partitionClause", ())),
         forms(fields.get("orderClause", ())),
         fields["frameOptions"] & ~FRAME_SPELLING,

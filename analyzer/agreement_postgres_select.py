@@ -36,7 +36,7 @@ _JOINS = {"JOIN_INNER": "inner", "JOIN_LEFT": "left", "JOIN_RIGHT": "right", "JO
 _OPERATIONS = {"SETOP_UNION": "union", "SETOP_INTERSECT": "intersect", "SETOP_EXCEPT": "except"}
 
 
-@reads("SelectStmt", *_ALL_OF_THEM, *_OF_ONE, "havingClause", "all", "larg", "rarg")
+@reads("SelectStmt", *_ALL_OF_THEM, *_OF_ONE, "havingClause", "windowClause", "all", "larg", "rarg")
 def _select(fields: Fields) -> Form:
     if fields["limitOption"] not in ("LIMIT_OPTION_DEFAULT", "LIMIT_OPTION_COUNT"):
         raise Unsupported("WITH TIES is not supported.")
@@ -48,7 +48,7 @@ def _select(fields: Fields) -> Form:
     )
     operation = fields["op"]
     if operation != "SETOP_NONE":
-        for name in fields.keys() & {*_OF_ONE, "havingClause"}:
+        for name in fields.keys() & {*_OF_ONE, "havingClause", "windowClause"}:
             raise unsupported(f"SelectStmt.{name}", fields)
         return (
             _OPERATIONS[operation],
@@ -65,8 +65,14 @@ def _select(fields: Fields) -> Form:
         optional(fields, "whereClause"),
         tuple([key_form(node) for node in fields.get("groupClause", ())]),
         optional(fields, "havingClause"),
+        tuple([_named_window(node) for node in fields.get("windowClause", ())]),
         *tail,
     )
+
+
+def _named_window(node: Fields) -> Form:
+    definition = dict(node["WindowDef"])
+    return (definition.pop("name"), read("WindowDef", definition))
 
 
 @reads("WithClause", "ctes", "recursive")

@@ -85,6 +85,7 @@ def _no_expression(node: exp.Identifier) -> Form:
         "where",
         "group",
         "having",
+        "windows",
     ),
 )
 def _select(node: exp.Select) -> Form:
@@ -97,6 +98,7 @@ def _select(node: exp.Select) -> Form:
         optional(node, "where"),
         optional(node, "group") or (),
         optional(node, "having"),
+        forms(args.get("windows")),
         *_tail(node),
     )
 

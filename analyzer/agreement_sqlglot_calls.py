@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlglot import exp, parse_one
 
-from analyzer.agreement_sqlglot import form_of, forms, optional, reads
+from analyzer.agreement_sqlglot import form_of, forms, name_of, optional, reads
 from analyzer.agreement_words import (
     CALLS,
     FRAME_BOUNDS,
@@ -48,6 +48,14 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.PercentRank: ("percent_rank",),
     exp.Rank: ("rank",),
     exp.RowNumber: ("row_number",),
+    exp.NthValue: ("nth_value", "this", "offset"),
+    exp.RegrAvgx: ("regr_avgx", "this", "expression"),
+    exp.RegrAvgy: ("regr_avgy", "this", "expression"),
+    exp.RegrCount: ("regr_count", "this", "expression"),
+    exp.RegrR2: ("regr_r2", "this", "expression"),
+    exp.RegrSxx: ("regr_sxx", "this", "expression"),
+    exp.RegrSxy: ("regr_sxy", "this", "expression"),
+    exp.RegrSyy: ("regr_syy", "this", "expression"),
     exp.RegrIntercept: ("regr_intercept", "this", "expression"),
     exp.RegrSlope: ("regr_slope", "this", "expression"),
     exp.Abs: ("abs", "this"),
@@ -140,19 +148,23 @@ def _filter(node: exp.Filter) -> Form:
     return _modified(form_of(node.this), -2, form_of(node.expression))
 
 
-@reads(exp.Window, args=("this", "partition_by", "order", "spec", "over"))
+@reads(exp.Window, args=("this", "partition_by", "order", "spec", "over", "alias"))
 def _window(node: exp.Window) -> Form:
-    if node.args.get("over") != "OVER":
-        raise Unsupported("Named windows are not supported.", position=position_of(node))
-    spec = node.args.get("spec")
+    """A function with its window; as an item of WINDOW, the name and what it stands for."""
+    alias, spec = node.args.get("alias"), node.args.get("spec")
     options, start, end = (FRAME_DEFAULT, None, None) if spec is None else _frame(spec)
     window = (
+        None if alias is None else name_of(alias),
         forms(node.args.get("partition_by")),
         optional(node, "order") or (),
         options,
         start,
         end,
     )
+    if type(node.this) is exp.Identifier:
+        return (name_of(node.this), window)
+    if node.args.get("over") != "OVER":
+        raise Unsupported("This kind of window is not supported.", position=position_of(node))
     return _modified(form_of(node.this), -1, window)
 
 

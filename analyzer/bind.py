@@ -92,7 +92,7 @@ class _QueryBinder(OuterBinder):
         around = self.catalog.around(unit)
         block = self.begin(Aggregation(source, owned, where, keys, unit, around, sets), tree)
         refs = [key_ref(block, i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
-        calls = self.calls(self.relations.ctes_of(tree, ctes))
+        calls = self.calls(tree, self.relations.ctes_of(tree, ctes))
         groups = GroupBinder(rows, keys, refs, sets, calls, block)
         with calls.no_windows("HAVING"):
             having = condition(tree.args.get("having"), groups, "HAVING")

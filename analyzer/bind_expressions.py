@@ -66,8 +66,17 @@ AGGREGATES = (
     exp.Corr,
     exp.CovarPop,
     exp.CovarSamp,
-    exp.RegrSlope,
+    exp.LogicalAnd,
+    exp.LogicalOr,
+    exp.RegrAvgx,
+    exp.RegrAvgy,
+    exp.RegrCount,
     exp.RegrIntercept,
+    exp.RegrR2,
+    exp.RegrSlope,
+    exp.RegrSxx,
+    exp.RegrSxy,
+    exp.RegrSyy,
     exp.Min,
     exp.Max,
     exp.WithinGroup,
@@ -325,13 +334,12 @@ _SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression]
     exp.Exists: ExpressionBinder.on_exists,
     exp.Case: ExpressionBinder.on_case,
 }
-_KNOWN_AGGREGATES = frozenset(
-    {"mode", "regr_slope", "regr_intercept", "every", "bit_or", "bit_and"}
-)
+_KNOWN_AGGREGATES = frozenset({"mode", "bit_or", "bit_and"})
 
 
 _NAMES: dict[type[exp.Expression], str] = {
     exp.ExplodingGenerateSeries: "generate_series",
+    exp.GroupConcat: "string_agg",
     exp.LogicalAnd: "bool_and",
     exp.LogicalOr: "bool_or",
 }

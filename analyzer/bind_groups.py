@@ -31,16 +31,22 @@ _ONE: dict[type[exp.Expression], tuple[str, str]] = {
     exp.StddevSamp: ("stddev_samp", "stddev_samp"),
 }
 """Aggregates of one number: what is computed, and what the analyst calls it."""
-_TWO: dict[type[exp.Expression], str] = {
-    exp.Corr: "corr",
-    exp.CovarPop: "covar_pop",
-    exp.CovarSamp: "covar_samp",
-    exp.RegrSlope: "regr_slope",
-    exp.RegrIntercept: "regr_intercept",
+_TWO: dict[type[exp.Expression], tuple[str, str, str]] = {
+    exp.Corr: ("corr", "corr", "yx"),
+    exp.CovarPop: ("covar_pop", "covar_pop", "yx"),
+    exp.CovarSamp: ("covar_samp", "covar_samp", "yx"),
+    exp.RegrAvgx: ("regr_avgx", "avg", "x"),
+    exp.RegrAvgy: ("regr_avgy", "avg", "y"),
+    exp.RegrCount: ("regr_count", "count", "y"),
+    exp.RegrIntercept: ("regr_intercept", "regr_intercept", "yx"),
+    exp.RegrR2: ("regr_r2", "regr_r2", "yx"),
+    exp.RegrSlope: ("regr_slope", "regr_slope", "yx"),
+    exp.RegrSxx: ("regr_sxx", "squares", "x"),
+    exp.RegrSxy: ("regr_sxy", "regr_sxy", "yx"),
+    exp.RegrSyy: ("regr_syy", "squares", "y"),
 }
-"""Aggregates of two numbers, (y, x)."""
-
-
+"""Aggregates of two numbers, (y, x): what the analyst calls them, what is computed, and of which of
+the two, where both are there."""
 _OVER_GROUPS = (exp.AggFunc, exp.Filter, exp.Window, *AGGREGATES)
 
 
@@ -189,14 +195,17 @@ class GroupBinder(ExpressionBinder):
 
     def _two(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this", "expression")
-        name = _TWO[type(node)]
+        name, kind, of = _TWO[type(node)]
         y, x = (self._number(name, n, condition) for n in (node.this, node.expression))
         # Only rows that have both count, so each is NULL where the other one is.
         both = [
             _where(build("is not null", [other]) if other.nullable else None, one)
             for one, other in ((y, x), (x, y))
         ]
-        return self._made(name, tuple(both), Type.FLOAT8, name)
+        measured = [one for letter, one in zip("yx", both, strict=True) if letter in of]
+        if kind == "count":
+            return self._made(kind, _counted(*measured), Type.INT8, name)
+        return self._made(kind, tuple(measured), Type.FLOAT8, name)
 
     def _count(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this", "big_int")
@@ -213,7 +222,7 @@ class GroupBinder(ExpressionBinder):
             return self._made("count", () if argument is None else (argument,), Type.INT8, "count")
         subject = coerce(self._rows("the argument of an aggregate").bind(inner), Type.TEXT)
         argument = _where(condition, subject)
-        counted = (argument,) if argument.nullable else ()
+        counted = _counted(argument)
         if not distinct:
             return self._made("count", counted, Type.INT8, "count")
         if subject.facts.owner:
@@ -253,6 +262,11 @@ def key_ref(block: int, index: int, key: Expr, *, nullable: bool = False) -> Ref
 def grouping_ref(block: int, keys: int) -> Ref:
     """The number of a noisy row's grouping set, in the column after the keys."""
     return Ref(cells_of(block), f"k{keys}", Type.INT4, False, Facts(Type.INT4))
+
+
+def _counted(argument: Expr) -> tuple[Expr, ...]:
+    """What a count is over: all rows, where the argument is never NULL."""
+    return (argument,) if argument.nullable else ()
 
 
 def _where(condition: Expr | None, value: Expr) -> Expr:

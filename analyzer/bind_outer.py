@@ -27,6 +27,7 @@ from analyzer.bind_windows import Calls
 from analyzer.catalog import Catalog, Given
 from analyzer.expressions import Constant, Expr, Facts, Ref
 from analyzer.functions.base import coerce
+from analyzer.named_windows import named_windows
 from analyzer.refusals import (
     SyntaxRefused,
     TooComplex,
@@ -53,7 +54,7 @@ from analyzer.units import PUBLIC
 
 CLAUSES = (
     "with_", "expressions", "from_", "joins", "where", "group", "having", "order", "limit",
-    "offset", "distinct",
+    "offset", "distinct", "windows",
 )  # fmt: skip
 MAX_BLOCKS = 16
 """Aggregations of protected rows, and lists of public ones, in one text."""
@@ -128,9 +129,9 @@ class OuterBinder(ABC):
             )
         return f"n{self._reads - 1}"
 
-    def calls(self, ctes: Ctes) -> Calls:
+    def calls(self, tree: exp.Select, ctes: Ctes) -> Calls:
         """Collects the calls of one SELECT that sees ``ctes``."""
-        return Calls(lambda node: self._scalar(node, ctes))
+        return Calls(lambda node: self._scalar(node, ctes), named_windows(tree))
 
     def _scalar(self, node: exp.Subquery, ctes: Ctes) -> Ref:
         """A noisy subquery that stands for one value; NULL where it has no row."""
@@ -235,7 +236,7 @@ class OuterBinder(ABC):
         clause: exp.Expression | None,
     ) -> Stage:
         """A SELECT over the rows of ``source``; ``clause`` is its WHERE, as far as it is left."""
-        calls = self.calls(known)
+        calls = self.calls(tree, known)
         rows = NoisyRows(scope, self.parameters, "WHERE", calls)
         with calls.no_windows("WHERE"):
             where = condition(clause, rows, "WHERE")

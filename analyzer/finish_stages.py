@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from analyzer.bind_noisy_aggregates import PAIRS
 from analyzer.expressions import Aggregate, Call, Expr, Ref
 from analyzer.functions.base import as_type, operand
+from analyzer.functions.times import inside, is_time
 from analyzer.plan import Parameter
 from analyzer.printing import Printer
 from analyzer.stages import (
@@ -34,7 +36,9 @@ from analyzer.stages import (
 )
 from analyzer.types import Type
 
-_TOTALS = ("sum", "avg")
+_TOTALS = ("sum", "avg", "stddev_samp", "stddev_pop", "var_samp", "var_pop")
+_PAIRS = frozenset(PAIRS.values())
+_DECIMALS = 30
 MAX_JOINED = 20_000
 """The most rows that a join of noisy results may make."""
 
@@ -236,29 +240,48 @@ class StagePrinter(Printer):
         return replace(grouped, text=f"{kept} {on}"), by
 
     def _call(self, call: NoisyCall, source: _From) -> str:
-        arguments = []
-        for i, argument in enumerate(call.arguments):
-            text = self.expression(argument)
-            if call.function in _TOTALS:
-                text = operand(text, argument, Type.NUMERIC)
-            elif i == 2:
-                text = as_type(text, argument, call.ref.facts.stored)
-            arguments.append(text)
+        arguments = [self._argument(call, i) for i in range(len(call.arguments))]
         inside = ", ".join(arguments)
         if call.function == "count" and not arguments:
             inside = "*" if call.over is not None else source.counted
         text = f"{call.function}({'DISTINCT ' if call.distinct else ''}{inside})"
+        if call.within is not None:
+            ordered = self.expression(call.within.expression)
+            if call.function == "percentile_cont":
+                ordered = _inexact(ordered, call.within.expression)
+            text += f" WITHIN GROUP (ORDER BY {ordered} {direction(call.within)})"
         return text if call.over is None else f"{text} OVER ({self._over(call, source)})"
+
+    def _argument(self, call: NoisyCall, index: int) -> str:
+        argument = call.arguments[index]
+        text = self.expression(argument)
+        if call.function in _TOTALS:
+            return operand(text, argument, Type.NUMERIC)
+        if call.function in _PAIRS or call.within is not None:
+            return _inexact(text, argument)
+        # The default of lag and lead.
+        return as_type(text, argument, call.ref.facts.stored) if index == 2 else text
 
     def _over(self, call: NoisyCall, source: _From) -> str:
         over = call.over
         assert over is not None
         partition = [source.variant, *(self.expression(e) for e in over.partition)]
         text = f"PARTITION BY {', '.join(partition)}"
-        order = [f"{self.expression(key.expression)} {direction(key)}" for key in over.order]
+        order = [f"{self._sorted(key.expression)} {direction(key)}" for key in over.order]
         if order:
             text += f" ORDER BY {', '.join(order)}"
         return f"{text} {over.frame}".rstrip()
+
+    def _sorted(self, expression: Expr) -> str:
+        """What a window is ordered by: dates to which any distance can be added."""
+        text = self.expression(expression)
+        return inside(text, expression) if is_time(expression.type) else text
+
+
+def _inexact(text: str, expression: Expr) -> str:
+    """A printed number in double precision; one too fine for that would not be cast."""
+    exact = f"round({operand(text, expression, Type.NUMERIC)}, {_DECIMALS})"
+    return f"CAST({exact} AS double precision)"
 
 
 def distinct_rows(index: int, stage: Stage) -> str:

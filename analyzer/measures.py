@@ -130,7 +130,8 @@ class Shares:
     which add up to width1 * width2, for a covariance. A row's cells are never negative and always
     add up to the same ``row_weight``, so those of a unit are its rows times that, kept to at most
     cap * row_weight over all groups: the L1 norm, which bounds the L2 norm. Count, sums and
-    products all follow from one draw.
+    products all follow from one draw: regr_sxx and regr_syy are rows times a variance, regr_sxy
+    rows times a covariance, and regr_r2 is a covariance squared over two variances.
     """
 
     axes: tuple[Axis, ...]

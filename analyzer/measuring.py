@@ -65,7 +65,7 @@ def measures_of(aggregate: Aggregate, bounds: Bounds) -> tuple[Measure, ...]:
         case "avg":
             axis = _wide(aggregate, arguments[0], cap)
             return (Shares((axis,), squared=False, cap=cap, sets=sets),)
-        case "var_pop" | "var_samp" | "stddev_pop" | "stddev_samp":
+        case "var_pop" | "var_samp" | "stddev_pop" | "stddev_samp" | "squares":
             return (_squares(aggregate, arguments[0], cap, sets),)
         case "quantile":
             axis = _wide(aggregate, arguments[0], cap)
@@ -81,9 +81,9 @@ def _products(aggregate: Aggregate, cap: int, sets: int) -> tuple[Measure, ...]:
     axes = tuple(_coarse(_wide(aggregate, a, cap), cap) for a in aggregate.arguments)
     found: list[Measure] = [Shares(axes, squared=False, cap=cap, sets=sets)]
     y, x = aggregate.arguments
-    if aggregate.kind in ("corr", "regr_slope", "regr_intercept"):
+    if aggregate.kind in ("corr", "regr_slope", "regr_intercept", "regr_r2"):
         found.append(_squares(aggregate, x, cap, sets))
-    if aggregate.kind == "corr":
+    if aggregate.kind in ("corr", "regr_r2"):
         found.append(_squares(aggregate, y, cap, sets))
     return tuple(found)
 

@@ -101,11 +101,17 @@ def _from_shares(kind: str, shapes: tuple[_Shape, ...], block: int, first: tuple
             return main.rounded(_root(main.variance(sample=kind == "stddev_samp")), 1)
         case "covar_pop" | "covar_samp":
             return main.rounded(main.covariance(sample=kind == "covar_samp"), 2)
+        case "squares":
+            return main.rounded(main.in_all(main.variance()), 2)
+        case "regr_sxy":
+            return main.rounded(main.in_all(main.covariance()), 2)
         case "regr_slope":
             return _fine(_slope(main, moments[1]))
         case "regr_intercept":
             along = build("*", [_slope(main, moments[1]), main.mean(1)])
             return _fine(build("-", [main.mean(0), along]))
+    if kind == "regr_r2":
+        return _fine(_determination(*moments))
     spread = build("*", [_root(moments[1].variance()), _root(moments[2].variance())])
     return _fine(main.kept(_ratio(main.covariance(), spread), -_ONE, _ONE))
 
@@ -163,9 +169,16 @@ class _Moments:
         scaled = build("*", [value, _number(factor)])
         if not sample:
             return scaled
-        rows = build("/", [self.total, constant(self.shape.row_weight)])
+        rows = self._rows()
         fewer = build("greatest", [build("-", [rows, constant(1)]), constant(1)])
         return build("*", [scaled, build("/", [rows, fewer])])
+
+    def in_all(self, mean: Expr) -> Expr:
+        """The sum that a mean is of, over the rows of the group: at least one."""
+        return build("*", [mean, self._rows()])
+
+    def _rows(self) -> Expr:
+        return build("/", [self.total, constant(self.shape.row_weight)])
 
     def kept(self, value: Expr, low: Fraction, high: Fraction) -> Expr:
         """``value`` where it can lie; in variants, where it can lie or as far outside again."""
@@ -183,6 +196,17 @@ class _Moments:
 
 def _slope(joint: _Moments, squares: _Moments) -> Expr:
     return _ratio(joint.covariance(), squares.variance())
+
+
+def _determination(joint: _Moments, x: _Moments, y: _Moments) -> Expr:
+    """The square of the correlation; 1 where y alone is always the same, as PostgreSQL has it."""
+    both = build("*", [x.variance(), y.variance()])
+    covariance = joint.covariance()
+    squared = joint.kept(_ratio(build("*", [covariance, covariance]), both), _ZERO, _ONE)
+    level = build(
+        "and", [build("=", [y.variance(), constant(0)]), build(">", [x.variance(), constant(0)])]
+    )
+    return build("case", [level, constant(1), squared])
 
 
 def _ratio(top: Expr, bottom: Expr) -> Expr:

@@ -19,6 +19,8 @@ from analyzer.syntax import Tree, given
 # to_char, which loses some. Both are calls as any other to us.
 Postgres.Parser.FUNCTION_PARSERS.pop("DATE_PART")
 Postgres.Parser.FUNCTIONS.pop("TO_CHAR")
+# The standard's name of bool_and.
+Postgres.Parser.FUNCTIONS["EVERY"] = exp.LogicalAnd.from_arg_list
 # sqlglot logs the text of statements that it does not know. Analysts' SQL belongs in no log.
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 

@@ -53,6 +53,8 @@ class NoisyCall:
     arguments: tuple[Expr, ...]
     over: Over | None
     distinct: bool = False
+    within: SortKey | None = None
+    """What WITHIN GROUP orders by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,8 @@ def aggregates_in(stages: Sequence[Stage]) -> list[Aggregate]:
 def of_call(call: NoisyCall) -> Iterator[Expr]:
     """What a call reads."""
     yield from call.arguments
+    if call.within is not None:
+        yield call.within.expression
     if call.over is not None:
         yield from call.over.partition
         for key in call.over.order:

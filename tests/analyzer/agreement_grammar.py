@@ -27,7 +27,8 @@ TWO = ("round", "trunc", "left", "right", "starts_with", "mod", "power", "strpos
 MANY = ("coalesce", "greatest", "least", "concat", "COALESCE")
 AGGREGATES = ("sum", "avg", "min", "max", "count", "stddev", "stddev_samp", "stddev_pop", "variance",
               "var_samp", "var_pop")  # fmt: skip
-PAIRS = ("corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept")
+PAIRS = ("corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept", "regr_count", "regr_r2",
+         "regr_avgx", "regr_avgy", "regr_sxx", "regr_sxy", "regr_syy")  # fmt: skip
 RANKS = ("row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile(4)", "lag(a)",
          "lead(a, 2)", "lag(a, 1, 0)", "first_value(b)", "last_value(b)")  # fmt: skip
 FRAMES = ("", "", "ROWS UNBOUNDED PRECEDING", "ROWS 2 PRECEDING", "RANGE CURRENT ROW",

@@ -287,6 +287,18 @@ covar_samp(a, b)
 covar_pop(a, b)
 regr_slope(a, b)
 regr_intercept(a, b)
+regr_count(a, b)
+regr_avgx(a, b) FILTER (WHERE c)
+regr_avgy(a, b)
+regr_r2(a, b)
+regr_sxx(a, b) OVER (ORDER BY c)
+regr_sxy(a, b)
+regr_syy(a, b)
+every(a)
+nth_value(a, 2) OVER (ORDER BY b)
+sum(a) OVER (ORDER BY b RANGE BETWEEN 10 PRECEDING AND 1.5 FOLLOWING)
+sum(a) OVER (ORDER BY b RANGE INTERVAL '7 days' PRECEDING EXCLUDE GROUP)
+percentile_cont(ARRAY[0.25, 0.5]) WITHIN GROUP (ORDER BY a)
 count(*) FILTER (WHERE a > 1)
 sum(a) FILTER (WHERE b)
 count(DISTINCT a) FILTER (WHERE b)
@@ -318,6 +330,9 @@ sum(a) FILTER (WHERE b) OVER (PARTITION BY c)
 """.strip().splitlines()
 
 STATEMENTS = """
+SELECT sum(a) OVER w FROM t WINDOW w AS ()
+SELECT sum(a) OVER w, rank() OVER (w ORDER BY b) FROM t WINDOW w AS (PARTITION BY c)
+SELECT sum(a) OVER (v ROWS 1 PRECEDING) FROM t WINDOW "W" AS (PARTITION BY c), v AS ("W" ORDER BY b)
 SELECT * FROM t
 SELECT t.* FROM t
 SELECT a b FROM t
@@ -438,7 +453,6 @@ SELECT a FROM (VALUES (1)) x | 0A000 | VALUES
 SELECT a FROM t FOR UPDATE | 0A000 | FOR UPDATE
 SELECT a INTO x FROM t | 0A000 | intoClause
 SELECT a FROM t ORDER BY a FETCH FIRST 2 ROWS WITH TIES | 0A000 | TIES
-SELECT sum(a) OVER w FROM t WINDOW w AS () | 0A000 | indow
 SELECT a ¦COLLATE "C" FROM t | 0A000 | COLLATE
 SELECT (a).b FROM t | 0A000 | fields
 SELECT ¦ROW(a, b) FROM t | 0A000 | ROW
@@ -519,6 +533,10 @@ stddev(a) ≠ stddev_pop(a)
 percentile_cont(0.5) WITHIN GROUP (ORDER BY a) ≠ percentile_disc(0.5) WITHIN GROUP (ORDER BY a)
 percentile_cont(0.5) WITHIN GROUP (ORDER BY a) ≠ percentile_cont(0.5) WITHIN GROUP (ORDER BY a DESC)
 sum(a) ≠ sum(a) OVER ()
+regr_sxx(a, b) ≠ regr_sxx(b, a)
+regr_avgx(a, b) ≠ regr_avgy(a, b)
+sum(a) OVER (ORDER BY a RANGE 1 PRECEDING) ≠ sum(a) OVER (ORDER BY a ROWS 1 PRECEDING)
+sum(a) OVER (ORDER BY a ROWS 1 PRECEDING) ≠ sum(a) OVER (ORDER BY a ROWS 1 PRECEDING EXCLUDE TIES)
 rank() OVER (ORDER BY a) ≠ rank() OVER (PARTITION BY a)
 rank() OVER (ORDER BY a) ≠ rank() OVER (ORDER BY a NULLS FIRST)
 sum(a) OVER (ORDER BY a) ≠ sum(a) OVER (ORDER BY a ROWS UNBOUNDED PRECEDING)

@@ -283,8 +283,8 @@ class TestCompanions:
         ("SELECT ntile(0) OVER () FROM patients GROUP BY city", "22023"),
         ("SELECT lag(count(*), -1) OVER () FROM patients GROUP BY city", "22023"),
         (
-            "SELECT sum(count(*)) OVER (ORDER BY count(*) RANGE 5 PRECEDING) FROM patients GROUP BY city",
-            "0A000",
+            "SELECT sum(count(*)) OVER (ORDER BY count(*) RANGE count(*) PRECEDING) FROM patients GROUP BY city",
+            "42804",
         ),
         (
             "SELECT sum(count(*)) OVER (ORDER BY 1 GROUPS 5 PRECEDING) FROM patients GROUP BY city",
@@ -293,10 +293,6 @@ class TestCompanions:
         (
             "SELECT sum(count(*)) OVER (ROWS BETWEEN 1 FOLLOWING AND CURRENT ROW) FROM patients GROUP BY city",
             "42601",
-        ),
-        (
-            "SELECT sum(count(*)) OVER (ORDER BY city ROWS UNBOUNDED PRECEDING EXCLUDE TIES) FROM patients GROUP BY city",
-            "0A000",
         ),
         ("SELECT DISTINCT count(*) FROM patients GROUP BY city ORDER BY city", "42803"),
         ("SELECT 1 UNION SELECT 2", "0A000"),
@@ -318,7 +314,10 @@ class TestCompanions:
             "SELECT count(*) FROM patients AS p JOIN (SELECT city, count(*) AS n FROM patients GROUP BY city) AS t ON p.city = t.city",
             "ZP003",
         ),
-        ("SELECT stddev(n) FROM (SELECT count(*) AS n FROM patients GROUP BY city) AS t", "ZP002"),
+        (
+            "SELECT array_agg(n) FROM (SELECT count(*) AS n FROM patients GROUP BY city) AS t",
+            "ZP002",
+        ),
         ("SELECT m FROM (SELECT count(*) AS n FROM patients) AS t", "42703"),
         ("SELECT *, count(*) FROM (SELECT count(*) AS n FROM patients) AS t", "42803"),
         ("SELECT n FROM (SELECT count(*) AS n FROM patients)", "42601"),
