@@ -17,7 +17,7 @@ class LedgerUnavailable(LedgerError):
     """The ledger's database cannot be reached, written or trusted: nothing may be asked.
 
     Attributes:
-        reason: for the operator, if it is known; see :mod:`accountant.outages`.
+        reason: for the operator, if it is known.
     """
 
     def __init__(self, reason: str = "") -> None:

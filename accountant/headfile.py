@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from accountant.errors import LedgerBehind, LedgerUnavailable
+from accountant.errors import LedgerBehind
+from accountant.outages import ledger_outage
 from accountant.records import time_text
 
 _TAIL = 1 << 16
@@ -72,12 +73,11 @@ class HeadFile:
             finally:
                 os.close(file)
         except OSError as error:
-            _log.error("the head file cannot be written: %s", type(error).__name__)
-            raise LedgerUnavailable from None
+            reason = f"its head file cannot be written: {type(error).__name__}"
+            raise ledger_outage(_log, reason, error) from None
         self._owed = self._owed[written:]
         if self._owed:
-            _log.error("the head file cannot be written: it takes no more")
-            raise LedgerUnavailable
+            raise ledger_outage(_log, "its head file takes no more", OSError())
 
     def last(self) -> Head | None:
         """The newest head that was written down; None if there is none.

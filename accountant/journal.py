@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from accountant.errors import LedgerBehind, LedgerUnavailable
 from accountant.headfile import HeadFile
+from accountant.outages import ledger_outage
 from accountant.records import GENESIS, Chain, Entry
 from accountant.transactions import transaction
 
@@ -107,8 +108,8 @@ class Journal:
             return
         row = (await connection.execute(_ENTRY, {"number": number})).one_or_none()
         if row is None or row.hash != hash_:
-            _log.error("the ledger lost entry %s, which this server saw: it was restored", number)
-            raise LedgerUnavailable
+            reason = f"entry {number}, which was there, is gone: it was restored"
+            raise ledger_outage(_log, reason, LedgerBehind())
 
     async def require_newest(self) -> None:
         """Looks whether the ledger is the one that the head file saw last, or a later state of it.

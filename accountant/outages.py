@@ -5,7 +5,11 @@ In our words alone: the driver's hold addresses, and the database's can hold val
 
 from __future__ import annotations
 
+import logging
+
 import psycopg
+
+from accountant.errors import LedgerUnavailable
 
 _STATES = {
     "25006": "it is read-only",
@@ -20,6 +24,18 @@ _STATES = {
     "57P01": "it is shutting down",
     "57P03": "it is starting up, or takes no connections",
 }
+
+
+def ledger_outage(log: logging.Logger, reason: str, failure: Exception) -> LedgerUnavailable:
+    """Logs what became of the ledger, and makes the error that says so.
+
+    Args:
+        log: of the module that found it.
+        reason: a sentence without its end, in our words.
+        failure: is known to the log's readers by its class and its SQLSTATE.
+    """
+    log.error("the ledger: %s", reason, extra={"database": "ledger", "failure": failure})
+    return LedgerUnavailable(reason)
 
 
 def outage(error: BaseException) -> str:

@@ -92,7 +92,8 @@ class Scribe:
         except LedgerError:
             pass  # Logged where it was found. Nothing was written, or it is not known.
         except Exception as error:  # noqa: BLE001 - a bug must not leave anybody waiting for ever
-            _log.error("a batch was not written: %s", type(error).__name__)
+            about = {"database": "ledger", "failure": error}
+            _log.error("a batch was not written: %s", type(error).__name__, extra=about)
         finally:
             for (_, answer), outcome in zip(batch, outcomes, strict=True):
                 if answer.done():

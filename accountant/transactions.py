@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from accountant.errors import LedgerUnavailable
-from accountant.outages import outage
+from accountant.outages import ledger_outage, outage
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +71,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         async with engine.connect() as connection, connection.begin():
             pinned = (await connection.execute(_PIN)).one()
             if not (pinned.writable and pinned.sees_latest):
-                _log.error("the ledger's database is read-only or not at READ COMMITTED")
-                raise LedgerUnavailable
+                raise _read_only()
             yield connection
 
 
@@ -95,9 +94,13 @@ async def look(
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             rows = (await connection.execute(query, values)).all()
     if not (rows and rows[0].writable):
-        _log.error("the ledger's database is read-only, or holds no ledger")
-        raise LedgerUnavailable
+        raise _read_only()
     return rows
+
+
+def _read_only() -> LedgerUnavailable:
+    failure = psycopg.errors.ReadOnlySqlTransaction()
+    return ledger_outage(_log, "its database is read-only, or not set up as it has to be", failure)
 
 
 @contextmanager
@@ -109,7 +112,4 @@ def no_driver_errors() -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         if isinstance(cause, psycopg.errors.UniqueViolation):
             raise Duplicate from None
-        reason = outage(cause)
-        about = {"database": "ledger", "failure": cause}
-        _log.error("the ledger's database failed: %s", reason, extra=about)
-        raise LedgerUnavailable(reason) from None
+        raise ledger_outage(_log, f"its database failed: {outage(cause)}", cause) from None

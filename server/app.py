@@ -84,7 +84,7 @@ def load_catalogs(settings: PolicySettings) -> list[Catalog]:
 def no_ledger(error: Exception) -> str:
     """Why the ledger's database did not do what it was asked, for the operator."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return f"the ledger's database cannot be asked: {outage(cause)}; look at EPSQL_LEDGER_URL"
+    return f"the ledger's database failed: {outage(cause)}; look at EPSQL_LEDGER_URL"
 
 
 def require_sound(settings: Settings, catalogs: Sequence[Catalog]) -> None:

@@ -58,7 +58,7 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, SQLAlchemyError):
         return no_ledger(error)
     if isinstance(error, LedgerUnavailable) and error.reason:
-        return f"{error}: {error.reason}; look at EPSQL_LEDGER_URL"
+        return f"{error}: {error.reason}"
     if isinstance(error, CapBelowSpent):
         spent = error.spent
         return (

@@ -117,7 +117,11 @@ async def test_a_file_that_cannot_be_written_stops_the_ledger_until_it_can(
 
 
 async def test_a_server_notices_that_its_ledger_was_restored_under_it(
-    postgres: Postgres, ledger: Ledger, alice: UUID, ledger_uri: str
+    postgres: Postgres,
+    ledger: Ledger,
+    alice: UUID,
+    ledger_uri: str,
+    caplog: pytest.LogCaptureFixture,
 ):
     """It has no head file; what it saw itself is enough."""
     await ledger.close()
@@ -142,6 +146,7 @@ async def test_a_server_notices_that_its_ledger_was_restored_under_it(
             await running.reserve(question(alice, EPSILON // 10))
     spent = (await new.balances(alice, "clinic")).analyst.spent.epsilon
     assert spent == 4 * (EPSILON // 10)
+    assert isinstance(caplog.records[-1].__dict__["failure"], LedgerBehind), "the operator hears it"
     for one in (running, new):
         await one.close()
         await one._engine.dispose()

@@ -97,8 +97,15 @@ def test_a_database_that_is_away_is_one_line_without_its_address(environment, li
     )
     assert (done.returncode, done.stdout) == (1, "")
     reason = "nobody answers at its host and port, or it turns the role away"
-    assert re.fullmatch(rf"epsql: .+: {reason}; look at {name}\n", done.stderr)
+    assert re.fullmatch(rf"epsql: .+: {reason}(; look at {name})?\n", done.stderr)
     assert SECRET not in done.stderr
+
+
+def test_a_head_file_that_cannot_be_written_is_said(ledger, environment, capsys):
+    environment.setenv("EPSQL_LEDGER_HEAD", "/nowhere/at/all")
+    assert main(["token", "new", "--admin", "ops"]) == 1
+    reason = "its head file cannot be written: FileNotFoundError"
+    assert capsys.readouterr().err == f"epsql: the ledger is not available: {reason}\n"
 
 
 def test_migrate_makes_the_ledger(environment, postgres, capsys):
