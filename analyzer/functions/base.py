@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -251,10 +252,16 @@ def fixed(value: Fraction) -> str:
 
 
 def whole_operand(text: str, expression: Expr, most: int) -> str:
-    """Printed ``expression``, a whole number of any storage, as an integer in ±``most``."""
+    """Printed ``expression``, a whole number of any storage, as an integer in ±``most``.
+
+    Numerics are moved into their own range even where that is small enough: NaN is no integer.
+    """
     stored, room = expression.facts.stored, Interval(Fraction(-most), Fraction(most))
-    if not expression.facts.physical.within(room):
-        text = between(text, stored, str(-most), str(most))
+    if stored is Type.NUMERIC or not expression.facts.physical.within(room):
+        kept = ranges.moved(expression.facts.physical, room)
+        assert kept.lower is not None
+        assert kept.upper is not None
+        text = between(text, stored, str(math.floor(kept.lower)), str(math.ceil(kept.upper)))
     return text if stored is Type.INT4 else f"CAST({text} AS integer)"
 
 

@@ -313,6 +313,9 @@ DATES = (
         "SELECT date_bin('6 hours', visited_at, TIMESTAMP '2001-01-01'), count(*), sum(cost)"
         " FROM visits GROUP BY 1"
     ),
+    # NaN is no integer, however few digits its column has.
+    "SELECT count(*) FROM patients WHERE born + INTERVAL '1 day' * floor(bmi) > '1990-02-01'",
+    "SELECT count(*) FROM visits WHERE visited_at + INTERVAL '1 hour' * sign(cost) > '2020-01-03'",
     (
         "SELECT date_trunc('hour', visited_at) + INTERVAL '15 minutes' * FLOOR(EXTRACT(MINUTE FROM"
         " visited_at) / 15) AS at, EXTRACT(day FROM visited_at - '2020-01-01'::timestamp), count(*)"
