@@ -16,8 +16,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import make_url
+
+
+class UnknownRevision(Exception):
+    """The ledger is at a revision that this program does not know."""
+
+    def __init__(self) -> None:
+        super().__init__("the ledger was migrated by a newer epsql; install that one")
 
 
 def config(url: str) -> Config:
@@ -36,8 +44,12 @@ def migrate(url: str) -> None:
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database failed; nothing was changed.
+        UnknownRevision: a newer program has migrated it.
     """
-    command.upgrade(config(url), "head")
+    try:
+        command.upgrade(config(url), "head")
+    except CommandError:  # Its words name the revision, which says nothing to anybody.
+        raise UnknownRevision from None
 
 
 def is_current(url: str) -> bool:

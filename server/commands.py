@@ -7,14 +7,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from datetime import timedelta
-from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from accountant.errors import CapBelowSpent, LedgerError, LedgerUnavailable
 from accountant.losses import delta_as_text, epsilon_as_text
 from analyzer.catalog import Catalog
-from migrations import is_current
+from migrations import UnknownRevision, is_current
 from migrations import migrate as bring_up_to_date
 from server.admission import admit_analyst, missing_accounts, open_datasets
 from server.app import CannotStart, load_catalogs, no_ledger
@@ -49,6 +48,7 @@ EXPECTED = (
     SettingsError,
     SQLAlchemyError,
     Refused,
+    UnknownRevision,
 )
 """What may go wrong without epsql being wrong."""
 
@@ -137,8 +137,10 @@ def policy_helpers(_: Namespace) -> None:
 
 
 def _catalogs(files: Iterable[str]) -> list[Catalog]:
-    named = [load_policy(Path(file)) for file in files]
-    return named or load_catalogs(read_settings(PolicySettings))
+    named = ",".join(files)
+    if not named:
+        return load_catalogs(read_settings(PolicySettings))
+    return [load_policy(path) for path in PolicySettings(policy=named).policy_files()]
 
 
 @in_the_office

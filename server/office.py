@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accountant.ledger import Ledger
 from accountant.transactions import ledger_engine
+from migrations import is_current
 from server.app import head_file_of
 from server.identity import Identity
 from server.settings import LedgerSettings, read_settings
@@ -36,9 +37,17 @@ class Office:
 
 @asynccontextmanager
 async def office_of_the_environment() -> AsyncIterator[Office]:
-    """The office over the ledger of ``EPSQL_LEDGER_URL``."""
+    """The office over the ledger of ``EPSQL_LEDGER_URL``.
+
+    Raises:
+        Refused: its tables are not there, or not those of this program.
+        SQLAlchemyError: its database failed.
+    """
     settings = read_settings(LedgerSettings)
-    engine = ledger_engine(settings.ledger_url.get_secret_value())
+    url = settings.ledger_url.get_secret_value()
+    if not await asyncio.to_thread(is_current, url):
+        raise Refused("the ledger's schema is not the newest; run `epsql migrate`")
+    engine = ledger_engine(url)
     head = head_file_of(settings)
     try:
         yield Office(engine, Ledger(engine, head), Identity(engine, head), f"cli:{_login()}")

@@ -5,7 +5,9 @@ The reference in the docs is checked against this file.
 
 from __future__ import annotations
 
+import os
 import re
+from difflib import get_close_matches
 from enum import Enum
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -16,6 +18,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.observations import Level
+
+_LIKE = 0.85
+"""How much alike two names are, at most 1, from which on one is taken for a slip of the other."""
 
 
 class SettingsError(Exception):
@@ -215,10 +220,21 @@ def read_settings(kind: type[Kind]) -> Kind:
     Raises:
         SettingsError: one is missing or wrong. Its value is never in the text.
     """
+    _require_known_names()
     try:
         return kind()
     except ValidationError as error:
         raise _in_words(error) from None
+
+
+def _require_known_names() -> None:
+    """A misspelled setting would be one that is not set. Others' variables, such as those that
+    Kubernetes makes for a service called epsql, are let be."""
+    known = [f"EPSQL_{name.upper()}" for name in Settings.model_fields]
+    for name in os.environ:
+        like = get_close_matches(name, known, n=1, cutoff=_LIKE)
+        if name.startswith("EPSQL_") and like and name not in known:
+            raise SettingsError(f"{name}: is no setting; did you mean {like[0]}?")
 
 
 def _in_words(error: ValidationError) -> SettingsError:

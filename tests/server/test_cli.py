@@ -111,10 +111,26 @@ def test_a_head_file_that_cannot_be_written_is_said(ledger, environment, capsys)
 def test_migrate_makes_the_ledger(environment, postgres, capsys):
     environment.setenv("EPSQL_LEDGER_URL", postgres.fresh())
     assert main(["analyst", "list"]) == 1
-    assert "a table is not there" in capsys.readouterr().err
+    assert "run `epsql migrate`" in capsys.readouterr().err
     assert main(["migrate"]) == 0
     assert main(["analyst", "list"]) == 0
     assert "name" in capsys.readouterr().out
+
+
+def test_a_ledger_of_a_newer_epsql_is_left_alone(ledger, capsys):
+    with psycopg.connect(ledger) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for line in ("migrate", "analyst list"):
+        assert main(line.split()) == 1
+    migrating, listing = capsys.readouterr().err.splitlines()
+    assert migrating == "epsql: the ledger was migrated by a newer epsql; install that one"
+    assert "run `epsql migrate`" in listing
+
+
+def test_a_directory_of_policies_is_checked_as_it_is_served(environment, tmp_path, capsys):
+    (tmp_path / "one.toml").write_text(POLICY)
+    assert main(["policy", "check", str(tmp_path)]) == 1
+    assert "one.toml:1: budgets: is missing" in capsys.readouterr().err
 
 
 def test_a_policy_with_mistakes_is_one_line_each(environment, tmp_path, capsys):

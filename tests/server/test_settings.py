@@ -60,6 +60,36 @@ def test_what_is_wrong_is_named_but_not_repeated(environment, name, value):
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    "name, meant",
+    [
+        ("EPSQL_LEDGERHEAD", "EPSQL_LEDGER_HEAD"),
+        ("EPSQL_LEDGER_HEAD_FILE", "EPSQL_LEDGER_HEAD"),
+        ("EPSQL_PROT", "EPSQL_PORT"),
+        ("EPSQL_SHARED_LOGINS", "EPSQL_WIRE_SHARED_LOGINS"),
+    ],
+)
+def test_a_misspelled_setting_is_not_taken_for_one_that_is_not_set(environment, name, meant):
+    environment.setenv(name, SECRET)
+    for kind in (Settings, LedgerSettings):
+        with pytest.raises(SettingsError) as caught:
+            read_settings(kind)
+        assert str(caught.value) == f"{name}: is no setting; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("EPSQL_URL", "EPSQL_PSQL", "EPSQL_TOKEN", "EPSQL_ADMIN_TOKEN"),
+        *("EPSQL_SERVICE_HOST", "EPSQL_SERVICE_PORT", "EPSQL_PORT_8432_TCP"),
+        "EPSQL_PORT_8432_TCP_PORT",
+    ],
+)
+def test_variables_of_the_demo_and_of_kubernetes_are_let_be(environment, name):
+    environment.setenv(name, "x")
+    read_settings(Settings)
+
+
 def test_the_ledger_alone_needs_only_its_own(environment):
     environment.delenv("EPSQL_DATA_URL")
     environment.delenv("EPSQL_POLICY")
