@@ -194,6 +194,13 @@ class ExpressionBinder:
             " unit, or ask the inner question first and send its answer as a parameter.",
         )
 
+    def value(self, node: exp.Expression) -> Expr:
+        """A subquery that stands for a value."""
+        found = self.scope.values.get(node)
+        if found is None:
+            raise self.no_subquery(node)
+        return found
+
     # One method for each syntax node that is more than a name and arguments.
 
     def on_paren(self, node: exp.Expression) -> Expr:
@@ -304,6 +311,14 @@ class ExpressionBinder:
         return build("case", args)
 
 
+def no_value_of_groups() -> WrongGrouping:
+    """What is said of a subquery for a value of each row where there are groups."""
+    return WrongGrouping(
+        "A subquery for a value of each row is neither a group key nor inside an aggregate.",
+        hint="Write it inside an aggregate, or join and aggregate in a subquery of its own.",
+    )
+
+
 def _negative(expression: Expr) -> Expr | None:
     """A number with a minus sign is a constant too; -2147483648 is an integer again."""
     if not isinstance(expression, Constant) or not isinstance(expression.value, int | Decimal):
@@ -332,6 +347,7 @@ _SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression]
     exp.Between: ExpressionBinder.on_between,
     exp.In: ExpressionBinder.on_in,
     exp.Exists: ExpressionBinder.on_exists,
+    exp.Subquery: lambda binder, node: binder.value(node),
     exp.Case: ExpressionBinder.on_case,
 }
 _KNOWN_AGGREGATES = frozenset({"mode", "bit_or", "bit_and"})

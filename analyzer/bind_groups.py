@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from sqlglot import exp
 
-from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
+from analyzer.bind_expressions import AGGREGATES, ExpressionBinder, no_value_of_groups
 from analyzer.bind_quantiles import EXTREMES, PERCENTILES, Argument, extreme, percentile
 from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.expressions import Aggregate, Expr, Facts, Ref
@@ -80,16 +80,32 @@ class GroupBinder(ExpressionBinder):
         if isinstance(node, exp.Window):
             return self.calls.window(self, node)
         if isinstance(node, exp.Subquery):
-            return self.calls.scalar(node)
+            return self.value(node)
         refuse_companion(node)
         return super()._bind(node)
 
+    def value(self, node: exp.Expression) -> Expr:
+        if node in self.scope.values or not isinstance(node, exp.Subquery):
+            raise no_value_of_groups()
+        return self.calls.scalar(node)
+
     def bind(self, node: exp.Expression) -> Expr:
-        if self.keys and not isinstance(node, exp.Literal) and not _over_groups(node):
+        if self.keys and not isinstance(node, exp.Literal) and not self._over_groups(node):
             row = self.rows.bind(node)
             if row in self.keys:
                 return self.key_refs[self.keys.index(row)]
         return super().bind(node)
+
+    def _over_groups(self, node: exp.Expression) -> bool:
+        """Whether a part of the expression has a value for groups only."""
+        if isinstance(node, exp.Column):
+            return False
+        if any(one not in self.scope.values for one in scalars(node)):
+            return True
+        if self.scope.values:
+            here = node.walk(prune=lambda part: isinstance(part, exp.Query))
+            return any(isinstance(part, _OVER_GROUPS) for part in here)
+        return isinstance(node, _OVER_GROUPS) or node.find(*_OVER_GROUPS) is not None
 
     def subqueries(self, node: exp.Expression) -> Subqueries:
         """None here: what is computed of noisy values must read no rows."""
@@ -274,12 +290,3 @@ def _where(condition: Expr | None, value: Expr) -> Expr:
     if condition is None:
         return value
     return build("case", [condition, value, constant(None, untyped=True)])
-
-
-def _over_groups(node: exp.Expression) -> bool:
-    """Whether a part of the expression has a value for groups only."""
-    if isinstance(node, exp.Column):
-        return False
-    if isinstance(node, _OVER_GROUPS) or node.find(*_OVER_GROUPS) is not None:
-        return True
-    return next(scalars(node), None) is not None

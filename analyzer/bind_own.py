@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from analyzer.bind_clauses import Item, aggregates, condition, inner, key_node, output_name
-from analyzer.bind_expressions import ExpressionBinder
+from analyzer.bind_expressions import ExpressionBinder, no_value_of_groups
 from analyzer.domains import as_column
 from analyzer.expressions import Expr, Ref
 from analyzer.functions.base import coerce
@@ -71,6 +71,10 @@ class OwnBinder(ExpressionBinder):
             row = coerce(self.rows.bind(node), Type.TEXT)
             if row in self.keys:
                 return self.key(row)
+        return self.of_group(node)
+
+    def of_group(self, node: exp.Expression) -> Expr:
+        """What is computed of the groups, and is no key of theirs."""
         if isinstance(node, (exp.Filter, *_AGGREGATES)):
             return self.aggregate(node)
         return super().bind(node)
@@ -78,6 +82,11 @@ class OwnBinder(ExpressionBinder):
     def subqueries(self, node: exp.Expression) -> Subqueries:
         """None over groups; keys and arguments of aggregates may have them."""
         raise self.no_subquery(node)
+
+    def value(self, node: exp.Expression) -> Expr:
+        """What was looked up for each row is no value of the group."""
+        super().value(node)
+        raise no_value_of_groups()
 
     def column(self, node: exp.Column) -> Expr:
         """A column that the key of its own table is grouped by belongs to the group."""
@@ -121,7 +130,7 @@ class OwnBinder(ExpressionBinder):
         kept: Ref | None = None,
         *,
         distinct: bool = False,
-    ) -> Ref:
+    ) -> Expr:
         """The group's column for an aggregate, which becomes one where it is none yet."""
         made = own_aggregate(
             function,
@@ -187,9 +196,13 @@ class OwnBinder(ExpressionBinder):
         return 1 if all(key.facts.per_unit for key in self.keys) else self.owned.rows
 
     def relation(
-        self, columns: Sequence[Expr], having: Expr | None, position: int | None
+        self,
+        columns: Sequence[Expr],
+        having: Expr | None,
+        position: int | None,
+        called: str | None = None,
     ) -> Derived:
-        """The whole subquery.
+        """The whole subquery, under an alias of ours: ``called``, or the next one.
 
         Raises:
             UnboundedInfluence: a group could hold rows of several units.
@@ -206,7 +219,8 @@ class OwnBinder(ExpressionBinder):
         if self.owned.owner is not None:
             inside = self.owned.owner
             owner = Ref(grouped_alias, "owner", inside.type, True, inside.facts)
-        return Derived(self.binder.spend(position), groups, having, tuple(columns), owner, most)
+        called = called or self.binder.spend(position)
+        return Derived(called, groups, having, tuple(columns), owner, most)
 
     def check_owner(self, position: int | None) -> None:
         places = owner_places(self.source)

@@ -14,6 +14,7 @@ from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_joins import join
 from analyzer.bind_subqueries import subquery
 from analyzer.bind_tables import scan_of
+from analyzer.bind_values import with_values
 from analyzer.catalog import (
     VIEW_SCHEMA,
     Catalog,
@@ -98,6 +99,7 @@ class RelationBinder:
             item = self.item(node.this, ctes)
             relation, scope = join(relation, scope, node, item, self._on)
         scope = replace(scope, outer=outer, correlated=correlated)
+        relation, scope = with_values(self, tree, relation, scope, ctes)
         where = self._where(tree, scope)
         try:
             owned = ownership(relation, where, self.catalog, scope.names)

@@ -58,6 +58,8 @@ class Scope:
     """The items whose columns each merged name stands for."""
     subqueries: Subqueries | None = field(default=None, compare=False)
     """None where a condition may hold no subquery."""
+    values: Mapping[exp.Expression, Expr] = field(default_factory=dict, compare=False)
+    """What subqueries that stand for a value of each row are."""
     outer: Scope | None = None
     """What the query around a condition's subquery sees."""
     correlated: bool = False

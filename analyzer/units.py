@@ -12,6 +12,7 @@ dropped where contributions are bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from analyzer.catalog import Catalog, Table
 from analyzer.expressions import Call, Expr, Ref, walk
@@ -198,8 +199,7 @@ class _Owners:
                 detail="A row that belongs to two people has no bounded influence.",
                 hint=join_hint(join.left, join.right, self.names(), self.catalog),
             )
-        rows = None if left.rows is None or right.rows is None else left.rows * right.rows
-        return Ownership(left.owner, rows)
+        return Ownership(left.owner, _paired(join, usable, left.rows, right.rows))
 
 
 def relation_owner(relation: Derived | Grouped | Union) -> Expr | None:
@@ -216,13 +216,24 @@ def _times(
     return rows if rows is not None and is_pinned(public, aliases(kept), conditions) else None
 
 
+def _paired(
+    join: Join, conditions: Sequence[Expr], left: int | None, right: int | None
+) -> int | None:
+    """Rows of a unit after a join of relations in which it has ``left`` and ``right``."""
+    # Texts could be equal to the join and not to the key, where their collations differ.
+    exact = [c for c in conditions if all(e.type is not Type.TEXT for e in walk(c))]
+    if is_pinned(join.right, aliases(join.left), exact):
+        return left
+    return None if left is None or right is None else left * right
+
+
 def is_pinned(found: Relation, known: Collection[str], conditions: Sequence[Expr]) -> bool:
     """Whether at most one row of ``found`` fits to a row of the relations ``known`` by alias.
 
     So it is where values of those and constants meet a unique key. A column of a table that is
     joined later fixes nothing: it may itself be fixed by nothing but this one.
     """
-    if not isinstance(found, Scan):
+    if isinstance(found, Join):
         return False
     fixed = set()
     for condition in conditions:
@@ -234,7 +245,25 @@ def is_pinned(found: Relation, known: Collection[str], conditions: Sequence[Expr
                 # Several float8 can compare equal to one numeric, so they fix nothing.
                 if read <= set(known) and mine.type is not Type.FLOAT8:
                     fixed.add(mine.name)
-    return any(set(key) <= fixed for key in found.table.keys)
+    return any(key <= fixed for key in _unique(found))
+
+
+def _unique(relation: Relation) -> list[AbstractSet[str]]:
+    """Sets of columns that no two rows of a relation, or of one owner in it, agree in."""
+    if isinstance(relation, Scan):
+        return [set(key) for key in relation.table.keys]
+    if isinstance(relation, Grouped):
+        return [{f"k{i}" for i in range(len(relation.keys))}]
+    if not isinstance(relation, Derived) or isinstance(relation.source, Join):
+        return []
+    inside = relation.source.alias
+    shown = {
+        column.name: f"c{i}"
+        for i, column in enumerate(relation.columns)
+        if isinstance(column, Ref) and column.alias == inside
+    }
+    keys = [key for key in _unique(relation.source) if key <= shown.keys()]
+    return [{shown[name] for name in key} for key in keys]
 
 
 def join_hint(left: Relation, right: Relation, names: Names, catalog: Catalog) -> str:

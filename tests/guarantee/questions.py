@@ -527,6 +527,52 @@ COMBINED = (
     ),
 )
 
+LOOKED_UP = (
+    "SELECT avg((SELECT max(cost) FROM visits v WHERE v.patient_id = p.id)) FROM patients p",
+    (
+        "SELECT sex, sum((SELECT count(*) FROM visits v WHERE v.patient_id = p.id AND v.cost > 20))"
+        " FROM patients p GROUP BY sex"
+    ),
+    (
+        "SELECT CASE WHEN (SELECT count(*) FROM visits v WHERE v.patient_id = p.id) > 2 THEN 'many'"
+        " ELSE 'few' END AS how, count(*), avg(age) FROM patients p GROUP BY 1"
+    ),
+    (
+        "SELECT kind, count(*) FROM visits v WHERE v.visited_at = (SELECT min(w.visited_at) FROM"
+        " visits w WHERE w.patient_id = v.patient_id) GROUP BY kind"
+    ),
+    (
+        "SELECT count(*), sum(cost) FROM visits v WHERE v.cost >= (SELECT avg(w.cost) FROM visits w"
+        " WHERE w.patient_id = v.patient_id AND w.kind = v.kind)"
+    ),
+    (
+        "SELECT sum((SELECT sum(i.quantity) FROM items i WHERE i.visit_id = v.id)), count(*) FROM"
+        " visits v"
+    ),
+    (
+        "SELECT (SELECT c.region FROM cities c WHERE c.name = p.city) AS region, count(*) FROM"
+        " patients p GROUP BY 1"
+    ),
+    (
+        "SELECT (SELECT p.sex FROM patients p WHERE p.id = v.patient_id) AS sex, count(*),"
+        " count(DISTINCT patient_id) FROM visits v GROUP BY 1"
+    ),
+    (
+        "SELECT avg(n), count(*) FROM (SELECT p.id, coalesce((SELECT sum(v.cost) FILTER (WHERE"
+        " v.kind = 'remote') FROM visits v WHERE v.patient_id = p.id), 0) AS n FROM patients p) t"
+    ),
+    # One row of a person meets a group of each kind: claimed to be one, it would count too much.
+    (
+        "SELECT count(*) FROM patients p LEFT JOIN (SELECT patient_id, kind, count(*) AS n FROM"
+        " visits GROUP BY 1, 2) v ON v.patient_id = p.id"
+    ),
+    (
+        "SELECT count(*), avg(n) FROM patients p JOIN (SELECT patient_id, active, count(*) AS n FROM"
+        " (SELECT patient_id, cost > 50 AS active FROM visits) w GROUP BY 1, 2) v"
+        " ON v.patient_id = p.id AND v.active = p.active"
+    ),
+)
+
 PUBLIC_ROWS = (
     "SELECT * FROM cities",
     "SELECT region, count(*), min(name) FROM cities WHERE name <> 'Oslo' GROUP BY region",
@@ -552,5 +598,6 @@ ALL = (
     *COMPUTED_KEYS,
     *SEVERAL_BLOCKS,
     *COMBINED,
+    *LOOKED_UP,
     *PUBLIC_ROWS,
 )
