@@ -258,10 +258,13 @@ class ExpressionBinder:
         return build("not", [truth]) if node.args.get("negate") else truth
 
     def on_between(self, node: exp.Expression) -> Expr:
-        only(node, "this", "low", "high")
+        only(node, "this", "low", "high", "symmetric")
         sides = ("low", "this", "high")
         low, value, high = (beside_times(self.bind, node.args[a]) for a in sides)
-        return build("and", [build(">=", [value, low]), build("<=", [value, high])])
+        between = _between(value, low, high)
+        if not node.args.get("symmetric"):
+            return between
+        return build("or", [between, _between(value, high, low)])
 
     def on_in(self, node: exp.Expression) -> Expr:
         only(node, "this", "expressions", "query")
@@ -317,6 +320,10 @@ def no_value_of_groups() -> WrongGrouping:
         "A subquery for a value of each row is neither a group key nor inside an aggregate.",
         hint="Write it inside an aggregate, or join and aggregate in a subquery of its own.",
     )
+
+
+def _between(value: Expr, low: Expr, high: Expr) -> Expr:
+    return build("and", [build(">=", [value, low]), build("<=", [value, high])])
 
 
 def _negative(expression: Expr) -> Expr | None:

@@ -11,6 +11,7 @@ from analyzer.catalog import Scalar
 from analyzer.domains import inputs_of
 from analyzer.expressions import Call, Computed, Constant, Domain, Expr, Facts, Interval
 from analyzer.functions.base import Function, arity, as_type, coerce, merged, one_collation, widest
+from analyzer.functions.clamps import declared_in
 from analyzer.functions.comparison import comparable
 from analyzer.functions.times import is_time
 from analyzer.refusals import WrongType
@@ -80,6 +81,8 @@ def _case(name: str, args: Sequence[Expr]) -> Call:
     type_, values = _one_type(name, [*args[1:-1:2], args[-1]])
     ordered = [e for pair in zip(conditions, values[:-1], strict=True) for e in pair] + values[-1:]
     facts = _facts(ordered, values, type_)
+    if type_.is_number or is_time(type_):
+        facts = replace(facts, declared=declared_in(conditions, values))
     return Call(name, tuple(ordered), type_, any(v.nullable for v in values), facts)
 
 

@@ -54,6 +54,15 @@ TOTALS = (
     "SELECT sum(CASE WHEN name = 'person 1' THEN 1000000 ELSE 0 END) FROM patients",
     "SELECT sum(least(greatest(points, 0), 50)), avg(least(greatest(points, -9), 9)) FROM patients",
     "SELECT sum(least(cost, 100) * 1000) FROM visits",
+    # Clamps in other words.
+    "SELECT avg(CASE WHEN points > 200 THEN 200 WHEN points < 0 THEN 0 ELSE points END) FROM patients",
+    "SELECT sum(CASE WHEN 50 <= cost THEN 50 ELSE cost END), avg(cost) FILTER (WHERE cost < 9) FROM visits",
+    "SELECT avg(points) FILTER (WHERE points BETWEEN SYMMETRIC 500 AND -500) FROM patients",
+    (
+        "SELECT sum(CASE WHEN NOT (weight BETWEEN 40 AND 90.5) THEN NULL ELSE weight END),"
+        " sum(CASE WHEN age > 200 THEN age ELSE 3 END) FROM patients WHERE age NOT BETWEEN SYMMETRIC 9 AND 4"
+    ),
+    "SELECT CASE WHEN age < 20 THEN 20 WHEN age > 25 THEN 25 ELSE age END, count(*) FROM patients GROUP BY 1",
     "SELECT sum(coalesce(age, 40)), sum(nullif(age, 27)) FROM patients",
     "SELECT avg(age * age - 2 * age), sum(age % 7), sum(age / 3), sum(-age) FROM patients",
     (
@@ -379,7 +388,7 @@ MOMENTS = (
     "SELECT kind, variance(cost), avg(cost), sum(cost) FROM visits GROUP BY kind",
     "SELECT diagnosis, stddev(score) FROM visits GROUP BY diagnosis",
     "SELECT corr(age, bmi), covar_pop(weight, age), regr_slope(bmi, age) FROM patients",
-    "SELECT regr_count(age, bmi), regr_avgx(age, bmi), regr_avgy(age, bmi), regr_sxx(age, bmi) FROM patients",
+    "SELECT regr_count(age, bmi), regr_avgx(age, bmi), regr_avgy(age, bmi), regr_syy(age, bmi) FROM patients",
     "SELECT sex, regr_syy(weight, age), regr_sxy(weight, age), regr_r2(weight, age) FROM patients GROUP BY sex",
     "SELECT regr_sxx(cost, balance), regr_sxy(cost, balance), regr_count(cost, score) FROM visits",
     "SELECT diagnosis, regr_r2(cost, score), regr_avgx(cost, score) FROM visits GROUP BY diagnosis",

@@ -1,0 +1,86 @@
+"""What the conditions of a CASE say about the values of its branches.
+
+``CASE WHEN x > 200 THEN 200 WHEN x < 0 THEN 0 ELSE x END`` is between 0 and 200: in the last branch
+neither condition is true, so x is NULL or there. Only declared ranges become narrower by it: they
+give clamping bounds, which the emitted SQL keeps whatever a row holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Interval
+
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+
+
+def declared_in(conditions: Sequence[Expr], values: Sequence[Expr]) -> Interval:
+    """The declared range of a CASE of numbers or times.
+
+    Args:
+        conditions: of WHEN, in order.
+        values: of THEN, in order, and of ELSE.
+    """
+    ranges: list[Interval] = []
+    for i, value in enumerate(values):
+        if isinstance(value, Constant) and value.value is None:
+            continue
+        found = value.facts.declared
+        for condition in conditions[:i]:
+            found = _both(found, _said(condition, value, true=False))
+        if i < len(conditions):
+            found = _both(found, _said(conditions[i], value, true=True))
+        # Only values outside of what was declared get there: they count as its ends.
+        ranges.append(value.facts.declared if _is_empty(found) else found)
+    return reduce(Interval.union, ranges) if ranges else UNBOUNDED
+
+
+def _said(condition: Expr, value: Expr, *, true: bool) -> Interval:
+    """Where ``value`` lies, unless it is NULL, if the condition is true, or is not."""
+    if not isinstance(condition, Call):
+        return UNBOUNDED
+    if condition.function == "not" and (true or _is_about(condition.args[0], value)):
+        return _said(condition.args[0], value, true=not true)
+    if condition.function in ("and", "or"):
+        parts = [_said(part, value, true=true) for part in condition.args]
+        if (condition.function == "and") is true:
+            return reduce(_both, parts)
+        return reduce(Interval.union, [part for part in parts if not _is_empty(part)] or parts)
+    if not _compares(condition, value):
+        return UNBOUNDED
+    left, right = condition.args
+    word = condition.function if left == value else _TURNED[condition.function]
+    word, end = word if true else _OPPOSITE[word], (right if left == value else left).facts.physical
+    return Interval(None, end.upper) if word in ("<", "<=") else Interval(end.lower, None)
+
+
+def _compares(condition: Call, value: Expr) -> bool:
+    """Whether ``value`` is compared with a constant, which is not NULL."""
+    if condition.function not in _TURNED or value not in condition.args:
+        return False
+    return any(isinstance(side, Constant) and side.value is not None for side in condition.args)
+
+
+def _is_about(condition: Expr, value: Expr) -> bool:
+    """Whether the condition is true or false for all values but NULL."""
+    if not isinstance(condition, Call):
+        return False
+    if condition.function in ("and", "or", "not"):
+        return all(_is_about(part, value) for part in condition.args)
+    return _compares(condition, value)
+
+
+def _both(a: Interval, b: Interval) -> Interval:
+    lower = [end for end in (a.lower, b.lower) if end is not None]
+    upper = [end for end in (a.upper, b.upper) if end is not None]
+    return Interval(max(lower, default=None), min(upper, default=None))
+
+
+def _is_empty(interval: Interval) -> bool:
+    return (
+        interval.lower is not None
+        and interval.upper is not None
+        and interval.lower > interval.upper
+    )
