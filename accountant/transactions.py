@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg.errors
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import CursorResult, Row, TextClause, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -51,7 +51,6 @@ def ledger_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=15,
-        pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
         connect_args={"connect_timeout": 5, "application_name": "epsql ledger"},
@@ -68,11 +67,12 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         Duplicate: a unique constraint refused a row.
     """
     with no_driver_errors():
-        async with engine.connect() as connection, connection.begin():
-            pinned = (await connection.execute(_PIN)).one()
+        async with _asked(engine, _PIN) as (connection, answer):
+            pinned = answer.one()
             if not (pinned.writable and pinned.sees_latest):
                 raise _read_only()
             yield connection
+            await connection.commit()
 
 
 async def look(
@@ -89,13 +89,35 @@ async def look(
         LedgerUnavailable: the database failed in any way, is a standby, or is read-only; or there
             is no row.
     """
+    looking = engine.execution_options(isolation_level="AUTOCOMMIT")
     with no_driver_errors():
-        async with engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            rows = (await connection.execute(query, values)).all()
+        async with _asked(looking, query, values) as (_, answer):
+            rows = answer.all()
     if not (rows and rows[0].writable):
         raise _read_only()
     return rows
+
+
+@asynccontextmanager
+async def _asked(
+    engine: AsyncEngine, first: TextClause, values: Mapping[str, Any] | None = None
+) -> AsyncIterator[tuple[AsyncConnection, CursorResult[Any]]]:
+    """A connection, and what it answers to a first statement; what is left open is rolled back.
+
+    A connection of the pool may have died meanwhile. The statement finds out, which spares a round
+    trip for that alone. It only reads, so it can be asked again of a new connection.
+    """
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(engine.connect())
+        try:
+            answer = await connection.execute(first, values)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            await stack.aclose()  # with it SQLAlchemy has given up all that the pool holds
+            connection = await stack.enter_async_context(engine.connect())
+            answer = await connection.execute(first, values)
+        yield connection, answer
 
 
 def _read_only() -> LedgerUnavailable:

@@ -22,7 +22,7 @@ from accountant.errors import (
     RequestInProgress,
     WrongState,
 )
-from accountant.ledger import Ledger, Replay
+from accountant.ledger import Ledger, Replay, Reservation
 from accountant.transactions import transaction
 from tests.accountant.conftest import DATASET, EPSILON, question
 from tests.postgres import Postgres
@@ -190,6 +190,26 @@ async def test_a_database_that_is_down_refuses_everything_and_says_nothing(
     assert await spent(ledger, alice) == HALF
     # The worker's lock went down with the database, so a new worker reserves.
     await ledger.reserve(question(alice, HALF))
+
+
+async def test_nobody_notices_that_all_connections_died_while_nobody_asked(
+    ledger: Ledger, alice: UUID, postgres: Postgres, ledger_uri: str, books: Callable[[], None]
+):
+    """As after a restart: each connection of the pool is found dead by what is asked first."""
+    for _ in range(2):
+        known = await asyncio.gather(*(ledger.balances(alice, DATASET) for _ in range(6)))
+        assert len(set(known)) == 1
+        await ledger.reserve(question(alice, 1))
+        postgres.take_down(ledger_uri)
+        postgres.bring_up(ledger_uri)
+        again = await asyncio.gather(
+            *(ledger.balances(alice, DATASET) for _ in range(6)),
+            ledger.look(question(alice, 1)),
+            ledger.reserve(question(alice, 1)),
+        )
+        assert isinstance(again[-1], Reservation)
+    assert await spent(ledger, alice) == 4
+    books()
 
 
 @pytest.mark.parametrize("call", CALLS)
