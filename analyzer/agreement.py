@@ -60,7 +60,10 @@ def read_statement(sql: str) -> Fields:
     except RecursionError:
         raise too_deep() from None
     if len(statements) != 1:
-        raise SyntaxRefused("Send exactly one SELECT statement.")
+        raise SyntaxRefused(
+            "Send exactly one SELECT statement.",
+            hint="Send them one by one.",
+        )
     statement: Fields = statements[0]["stmt"]
     if "SelectStmt" not in statement:
         raise Unsupported(

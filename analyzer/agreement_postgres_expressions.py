@@ -192,7 +192,11 @@ def _grouping(fields: Fields) -> Form:
 @reads("RowExpr", "args", "row_format")
 def _row(fields: Fields) -> Form:
     if fields["row_format"] != "COERCE_IMPLICIT_CAST":
-        raise Unsupported("ROW(...) is not supported.", position=place(fields))
+        raise Unsupported(
+            "ROW(...) is not supported.",
+            hint="Write the columns one by one.",
+            position=place(fields),
+        )
     return ("row", *[key_form(node) for node in fields["args"]])
 
 
@@ -206,7 +210,11 @@ def _subquery(fields: Fields) -> Form:
             return ("scalar", query)
         case "ANY_SUBLINK" if "operName" not in fields:
             return ("in query", form_of(fields["testexpr"]), query)
-    raise Unsupported("ANY, ALL and ARRAY of a subquery are not supported.", position=place(fields))
+    raise Unsupported(
+        "ANY, ALL and ARRAY of a subquery are not supported.",
+        hint="Write IN (SELECT ...), or EXISTS.",
+        position=place(fields),
+    )
 
 
 @reads("TypeCast", "arg", "typeName")
@@ -231,7 +239,11 @@ def _type(fields: Fields) -> Form:
     *schema, name = names(fields["names"])
     bounds = fields.get("arrayBounds", [])
     if bounds not in ([], [{"Integer": {"ival": -1}}]):
-        raise Unsupported("Arrays have one dimension, without a length.", position=place(fields))
+        raise Unsupported(
+            "Arrays have one dimension, without a length.",
+            hint="Write integer[], or ARRAY[1, 2].",
+            position=place(fields),
+        )
     modifiers = forms(fields.get("typmods", ()))
     if name not in TYPES or schema not in ([], ["pg_catalog"]):
         raise Unsupported(

@@ -39,7 +39,10 @@ _OPERATIONS = {"SETOP_UNION": "union", "SETOP_INTERSECT": "intersect", "SETOP_EX
 @reads("SelectStmt", *_ALL_OF_THEM, *_OF_ONE, "havingClause", "windowClause", "all", "larg", "rarg")
 def _select(fields: Fields) -> Form:
     if fields["limitOption"] not in ("LIMIT_OPTION_DEFAULT", "LIMIT_OPTION_COUNT"):
-        raise Unsupported("WITH TIES is not supported.")
+        raise Unsupported(
+            "WITH TIES is not supported.",
+            hint="Write LIMIT, or rank() OVER (ORDER BY ...) in a subquery and filter outside.",
+        )
     tail = (
         read("WithClause", fields["withClause"]) if "withClause" in fields else None,
         forms(fields.get("sortClause", ())),
@@ -105,7 +108,11 @@ def _target(fields: Fields) -> Form:
 def _sort(fields: Fields) -> Form:
     descending = _DESCENDING.get(fields["sortby_dir"])
     if descending is None or "useOp" in fields:
-        raise Unsupported("ORDER BY ... USING is not supported.", position=place(fields))
+        raise Unsupported(
+            "ORDER BY ... USING is not supported.",
+            hint="Write ASC or DESC.",
+            position=place(fields),
+        )
     # PostgreSQL sorts NULL as larger than everything, unless told otherwise.
     first = _NULLS_FIRST[fields["sortby_nulls"]]
     nulls_first = descending if first is None else first
@@ -133,7 +140,11 @@ def _from(items: Iterable[Fields]) -> Form | None:
 @reads("RangeVar", "catalogname", "schemaname", "relname", "inh", "relpersistence", "alias")
 def _table(fields: Fields) -> Form:
     if not fields.get("inh"):
-        raise Unsupported("FROM ONLY is not supported.", position=place(fields))
+        raise Unsupported(
+            "FROM ONLY is not supported.",
+            hint="Leave ONLY out: declared tables have no children.",
+            position=place(fields),
+        )
     around = [fields.get(part) for part in ("catalogname", "schemaname")]
     return ("table", *around, fields["relname"], *_alias(fields))
 
@@ -141,7 +152,10 @@ def _table(fields: Fields) -> Form:
 @reads("RangeSubselect", "subquery", "alias", "lateral")
 def _subquery(fields: Fields) -> Form:
     if fields.get("lateral"):
-        raise Unsupported("LATERAL is not supported.")
+        raise Unsupported(
+            "LATERAL is not supported.",
+            hint="Join on the privacy unit's key, or group by it in a subquery.",
+        )
     return ("subquery", form_of(fields["subquery"]), *_alias(fields))
 
 
@@ -168,4 +182,6 @@ def _join(fields: Fields) -> Form:
 
 @reads("RangeFunction", "lateral", "ordinality", "is_rowsfrom", "functions", "alias", "coldeflist")
 def _function(_: Fields) -> Form:
-    raise UnknownFunction("Functions in FROM are not supported.")
+    raise UnknownFunction(
+        "Functions in FROM are not supported.", hint="Join a public table that lists the values."
+    )

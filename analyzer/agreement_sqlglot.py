@@ -60,7 +60,10 @@ def optional(node: exp.Expression, name: str) -> Form | None:
 def name_of(identifier: Any) -> str:
     """A name as PostgreSQL stores it."""
     if type(identifier) is not exp.Identifier:
-        raise Unsupported("A plain name is expected here.")
+        raise Unsupported(
+            "A plain name is expected here.",
+            hint="Write a name without parentheses, in double quotes if it is a word of SQL.",
+        )
     text: str = identifier.this
     return text if identifier.args.get("quoted") else text.lower()
 
@@ -71,7 +74,11 @@ def names(identifiers: Iterable[exp.Expression] | None) -> tuple[str, ...]:
 
 @reads(exp.Identifier, args=("this", "quoted"))
 def _no_expression(node: exp.Identifier) -> Form:
-    raise Unsupported("A name cannot stand here.", position=position_of(node))
+    raise Unsupported(
+        "A name cannot stand here.",
+        hint="Put a column's name in double quotes where it is a word of SQL.",
+        position=position_of(node),
+    )
 
 
 @reads(
@@ -215,7 +222,9 @@ def _from_item(node: exp.From) -> Form:
 def _from(from_: exp.From | None, joins: list[exp.Join] | None) -> Form | None:
     if from_ is None:
         if joins:
-            raise Unsupported("JOIN needs a FROM.", position=position_of(joins[0]))
+            raise Unsupported(
+                "JOIN needs a FROM.", hint="Begin with FROM table.", position=position_of(joins[0])
+            )
         return None
     return _joined(form_of(from_), joins)
 
@@ -249,7 +258,9 @@ def _item(node: exp.Expression) -> Form:
         only(node, "this", "db", "catalog", "alias", "joins")
         if type(node.this) is not exp.Identifier:
             raise UnknownFunction(
-                "Functions in FROM are not supported.", position=position_of(node)
+                "Functions in FROM are not supported.",
+                hint="Join a public table that lists the values.",
+                position=position_of(node),
             )
         around = [part and name_of(part) for part in map(node.args.get, ("catalog", "db"))]
         table = ("table", *around, name_of(node.this), *_alias(node))

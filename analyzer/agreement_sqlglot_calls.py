@@ -214,7 +214,10 @@ def _modified(form: Form, place: int, what: Form) -> Form:
     if form[0] == "call":
         form = ("aggregate", form[1], form[2:], False, False, False, (), None, None)
     if form[0] != "aggregate":
-        raise Unsupported("FILTER and OVER follow an aggregate or a window function.")
+        raise Unsupported(
+            "FILTER and OVER follow an aggregate or a window function.",
+            hint="Write count(*) FILTER (WHERE ...), for example.",
+        )
     parts = list(form)
     parts[place] = what
     return tuple(parts)
@@ -235,5 +238,8 @@ def _bound(what: Any, side: Any) -> tuple[Form | None, tuple[int, int]]:
     name, direction = what if isinstance(what, str) else "", str(side or "").upper()
     bits = FRAME_BOUNDS.get((name.upper(), direction))
     if bits is None:
-        raise Unsupported("This window frame is not supported.")
+        raise Unsupported(
+            "This window frame is not supported.",
+            hint="Write ROWS BETWEEN 6 PRECEDING AND CURRENT ROW, for example.",
+        )
     return (None if name else form_of(what), bits)

@@ -143,7 +143,11 @@ def _null(_: exp.Null) -> Form:
 def _parameter(node: exp.Parameter) -> Form:
     number_of = form_of(node.this)
     if number_of[0] != "int":
-        raise Unsupported("Parameters are written $1, $2 and so on.", position=position_of(node))
+        raise Unsupported(
+            "Parameters are written $1, $2 and so on.",
+            hint="Write $1 in place of ? or :name.",
+            position=position_of(node),
+        )
     return ("parameter", number_of[1])
 
 
@@ -234,7 +238,11 @@ def _array(node: exp.Array) -> Form:
     # Brackets are marked where the one element is a subquery: without them it is another array.
     alone = len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Query)
     if bool(node.args.get("value_constructor")) != alone:
-        raise Unsupported("ARRAY of a subquery is not supported.", position=position_of(node))
+        raise Unsupported(
+            "ARRAY of a subquery is not supported.",
+            hint="Write IN (SELECT ...), or EXISTS.",
+            position=position_of(node),
+        )
     return ("array", *forms(node.expressions))
 
 
@@ -244,7 +252,10 @@ def _type(node: exp.DataType) -> Form:
     if node.args.get("nested"):
         inner = node.expressions
         if kind != "ARRAY" or len(inner) != 1 or inner[0].args.get("nested"):
-            raise Unsupported("Arrays have one dimension, without a length.")
+            raise Unsupported(
+                "Arrays have one dimension, without a length.",
+                hint="Write integer[], or ARRAY[1, 2].",
+            )
         name, *lengths = form_of(inner[0])
         return (f"{name}[]", *lengths)
     modifiers = forms(node.args.get("expressions"))

@@ -94,11 +94,16 @@ def _check(ask: Ask, catalog: Catalog, options: QueryOptions) -> None:
         _check_range("Rho", ask.rho, most.rho)
     if not 0 <= ask.delta <= most.delta:
         raise BadArgument(
-            "Delta is out of range.", detail=f"It has to be between 0 and {decimal(most.delta)}."
+            "Delta is out of range.",
+            hint="Leave it out for the data owner's default.",
+            detail=f"It has to be between 0 and {decimal(most.delta)}.",
         )
     for bound in (options.max_rows_contributed, options.max_groups_contributed):
         if bound is not None and not 1 <= bound <= 1_000_000:
-            raise BadArgument("A contribution bound has to be between 1 and 1,000,000.")
+            raise BadArgument(
+                "A contribution bound has to be between 1 and 1,000,000.",
+                hint="Leave it out for the data owner's own.",
+            )
 
 
 def _check_range(name: str, asked: Fraction, most: Fraction | None) -> None:

@@ -22,7 +22,7 @@ from analyzer.bind_noisy import Ctes
 from analyzer.bind_outer import CLAUSES, OuterBinder
 from analyzer.bind_sets import grouping_sets
 from analyzer.catalog import Catalog, Given
-from analyzer.expressions import Constant, Expr
+from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.functions.base import coerce
 from analyzer.growth import check_growth
 from analyzer.refusals import PrivateKeys, RowsRefused, TooComplex, Unsupported, WrongGrouping
@@ -47,7 +47,9 @@ def bind(tree: Tree, catalog: Catalog, parameters: Sequence[Given] = ()) -> Quer
     binder.query(tree, {}, top=True)
     if not binder.aggregations:
         raise Unsupported(
-            "A query without FROM asks nothing of the data.", position=position_of(tree)
+            "A query without FROM asks nothing of the data.",
+            hint="Name a table in FROM.",
+            position=position_of(tree),
         )
     query = Query(tuple(binder.aggregations), tuple(binder.stages))
     if sum(expression.facts.work for expression in _expressions(query)) > MAX_WORK:
@@ -140,7 +142,9 @@ class _QueryBinder(OuterBinder):
             for item in items:
                 if is_star(item.node):
                     raise WrongGrouping(
-                        "A star cannot stand beside aggregates.", position=position_of(item.node)
+                        "A star cannot stand beside aggregates.",
+                        hint="Name the columns, and group by them.",
+                        position=position_of(item.node),
                     )
             return
         for item in items:
@@ -156,8 +160,12 @@ class _QueryBinder(OuterBinder):
 
 def _key(rows: ExpressionBinder, node: exp.Expression) -> Expr:
     key = coerce(rows.bind(node), Type.TEXT)
-    if isinstance(key, Constant):
-        raise WrongGrouping("A constant is no group key.", position=position_of(node))
+    if not any(isinstance(part, Ref | Exists | Within) for part in walk(key)):
+        raise WrongGrouping(
+            "A constant is no group key.",
+            hint="Leave it out of GROUP BY; it may stand in the select list.",
+            position=position_of(node),
+        )
     if key.facts.owner or key.facts.holds_owner:
         raise RowsRefused(
             "The privacy unit's key cannot be a group key.",

@@ -168,7 +168,10 @@ def interval_text(interval: exp.Interval) -> str:
     only(interval, "this", "unit", "fraction_in_string")
     value, unit = interval.this, interval.args.get("unit")
     if not isinstance(value, exp.Literal) or (unit is not None and not isinstance(unit, exp.Var)):
-        raise Unsupported("An interval is written INTERVAL '1 day'.")
+        raise Unsupported(
+            "An interval is written INTERVAL '1 day'.",
+            hint="Write whole numbers with year, month, week, day, hour, minute or second.",
+        )
     return f"{value.this} {unit.this if unit is not None else ''}"
 
 
@@ -177,12 +180,15 @@ def _escape(bind: Bind, node: exp.Expression) -> Expr:
     only(node, "this", "expression")
     like = node.this
     if not isinstance(like, (exp.Like, exp.ILike)):
-        raise Unsupported("ESCAPE follows a LIKE.")
+        raise Unsupported("ESCAPE follows a LIKE.", hint="Leave it out elsewhere.")
     only(like, "this", "expression", "negate")
     pattern, escape = bind(like.expression), bind(node.expression)
     values = [e.value if isinstance(e, Constant) else None for e in (pattern, escape)]
     if not isinstance(values[0], str) or not isinstance(values[1], str):
-        raise BadPattern("LIKE and ESCAPE take constants.")
+        raise BadPattern(
+            "LIKE and ESCAPE take constants.",
+            hint="Write the pattern in quotes, or send it as a parameter.",
+        )
     text = constant(escaped(values[0], values[1]), untyped=True)
     name = "like" if isinstance(like, exp.Like) else "ilike"
     found = build(name, [bind(like.this), text])
@@ -232,7 +238,10 @@ def _read_time(bind: Bind, node: exp.Expression) -> Expr:
     try:
         found = datetime.strptime(str(text), form).replace(tzinfo=UTC)
     except ValueError:
-        raise BadArgument("A constant in its own format is expected here.") from None
+        raise BadArgument(
+            "A constant in its own format is expected here.",
+            hint="Write DATE '2020-12-31', for example.",
+        ) from None
     if isinstance(node, exp.StrToDate):
         return build_cast(constant(found.date().isoformat(), untyped=True), Type.DATE)
     return build_cast(constant(found.isoformat(), untyped=True), Type.TIMESTAMPTZ)

@@ -197,6 +197,7 @@ def sort_keys(
         if output is None and distinct:
             raise WrongGrouping(
                 "With SELECT DISTINCT, ORDER BY takes columns of the select list.",
+                hint="Add it to the select list, or leave DISTINCT out.",
                 position=position_of(node),
             )
         descending, nulls_first = bool(ordered.args.get("desc")), ordered.args.get("nulls_first")

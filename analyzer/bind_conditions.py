@@ -89,7 +89,11 @@ class ConditionBinder:
         position = position_of(tree) or position_of(node)
         relation, fields = subquery(self.relations, tree, self.ctes, position, scope)
         if len(fields) != 1:
-            raise SyntaxRefused("A subquery after IN has one column.", position=position)
+            raise SyntaxRefused(
+                "A subquery after IN has one column.",
+                hint="Select the column that is compared.",
+                position=position,
+            )
         column = fields[0][1]
         left, right = comparable("IN", [value, column])
         if relation_owner(relation) is None:

@@ -147,7 +147,9 @@ class ExpressionBinder:
     def column(self, node: exp.Column) -> Expr:
         only(node, "this", "table", "db", "catalog")
         if isinstance(node.this, exp.Star):
-            raise Unsupported("A star stands only in the select list.")
+            raise Unsupported(
+                "A star stands only in the select list.", hint="Name a column, or write count(*)."
+            )
         table, places = qualifiers_of(node)
         return self.scope.column(name_of(node.this), table, None, places)
 
@@ -253,7 +255,10 @@ class ExpressionBinder:
         if isinstance(what, exp.Null):
             return build("is not null" if node.args.get("negate") else "is null", [subject])
         if not isinstance(what, exp.Boolean):
-            raise Unsupported("IS takes NULL, TRUE, FALSE or DISTINCT FROM.")
+            raise Unsupported(
+                "IS takes NULL, TRUE, FALSE or DISTINCT FROM.",
+                hint="Compare with = where a value is meant.",
+            )
         truth = build("is true" if what.this else "is false", [subject])
         return build("not", [truth]) if node.args.get("negate") else truth
 

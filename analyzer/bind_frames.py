@@ -36,10 +36,12 @@ def frame_of(spec: exp.Expression, order: Sequence[SortKey]) -> str:
     start, first = _bound(kind, order, args.get("start"), args.get("start_side"))
     end, last = _bound(kind, order, args.get("end") or "CURRENT ROW", args.get("end_side"))
     if kind == "GROUPS" and not order:
-        raise WrongType("GROUPS needs ORDER BY in its window.")
+        raise WrongType(
+            "GROUPS needs ORDER BY in its window.", hint="Write ORDER BY inside OVER, or ROWS."
+        )
     a, b = _BOUNDS.index(first), _BOUNDS.index(last)
     if a > b or a == len(_BOUNDS) - 1 or b == 0:
-        raise WrongType("A window frame cannot start after its end.")
+        raise WrongType("A window frame cannot start after its end.", hint="Exchange its ends.")
     return f"{kind} BETWEEN {start} AND {end}{_exclude(args.get('exclude'))}"
 
 
@@ -48,7 +50,10 @@ def _exclude(node: object) -> str:
         return ""
     words = node.name.upper() if isinstance(node, exp.Var) else ""
     if words not in _EXCLUDES:
-        raise Unsupported("This window frame is not supported.")
+        raise Unsupported(
+            "This window frame is not supported.",
+            hint="Write ROWS BETWEEN 6 PRECEDING AND CURRENT ROW, for example.",
+        )
     return f" EXCLUDE {words}"
 
 
@@ -62,7 +67,10 @@ def _bound(kind: str, order: Sequence[SortKey], what: object, side: object) -> t
     elif isinstance(what, exp.Expression) and side in _BOUNDS:
         distance = _distance(what, order) if kind == "RANGE" else _rows(what)
         return f"{distance} {side}", side
-    raise Unsupported("This window frame is not supported.")
+    raise Unsupported(
+        "This window frame is not supported.",
+        hint="Write ROWS BETWEEN 6 PRECEDING AND CURRENT ROW, for example.",
+    )
 
 
 def _rows(node: exp.Expression) -> str:

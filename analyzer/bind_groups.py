@@ -197,7 +197,10 @@ class GroupBinder(ExpressionBinder):
                 hint="For conditions write count(*) FILTER (WHERE ...).",
             )
         if argument.facts.owner or argument.facts.holds_owner:
-            raise RowsRefused("The privacy unit's key cannot be measured.")
+            raise RowsRefused(
+                "The privacy unit's key cannot be measured.",
+                hint="Count people with count(DISTINCT key), or take a column that is no key.",
+            )
         return _where(condition, argument)
 
     def _one(self, node: exp.Expression, condition: Expr | None) -> Expr:
@@ -231,7 +234,10 @@ class GroupBinder(ExpressionBinder):
         if isinstance(inner, exp.Distinct):
             only(inner, "expressions")
             if len(inner.expressions) != 1:
-                raise NoMechanism("COUNT(DISTINCT ...) takes one expression.")
+                raise NoMechanism(
+                    "COUNT(DISTINCT ...) takes one expression.",
+                    hint="Put several together, for example a || ' ' || b.",
+                )
             inner = inner.expressions[0]
         if isinstance(inner, exp.Star):
             argument = None if condition is None else _where(condition, constant(1))
@@ -244,19 +250,25 @@ class GroupBinder(ExpressionBinder):
         if subject.facts.owner:
             return self._made("count_units", counted, Type.INT8, "count")
         if subject.facts.holds_owner:
-            raise RowsRefused("Values made of the privacy unit's key cannot be counted.")
+            raise RowsRefused(
+                "Values made of the privacy unit's key cannot be counted.",
+                hint="Count people with count(DISTINCT key), with the bare key.",
+            )
         return self._made("count_distinct", (argument,), Type.INT8, "count")
 
     def _grouping(self, node: exp.Expression, condition: Expr | None) -> Expr:
         """GROUPING(a, b): which keys the grouping set leaves out, the last in the lowest bit."""
         only(node, "expressions")
         if condition is not None:
-            raise WrongGrouping("GROUPING takes no FILTER.")
+            raise WrongGrouping("GROUPING takes no FILTER.", hint="Leave FILTER out.")
         places = []
         for argument in node.expressions:
             row = self.rows.bind(argument)
             if row not in self.keys:
-                raise WrongGrouping("The arguments of GROUPING have to be group keys.")
+                raise WrongGrouping(
+                    "The arguments of GROUPING have to be group keys.",
+                    hint="Write them as in GROUP BY.",
+                )
             places.append(len(self.keys) - 1 - self.keys.index(row))
         if len(self.sets) == 1:
             return constant(0)

@@ -101,6 +101,7 @@ class OuterBinder(ABC):
         if not top and any(stage.companions):
             raise Unsupported(
                 "error_bar, ci_low and ci_high stand in the outermost select list only.",
+                hint="Compute inside, and put error_bar around the result outside.",
                 position=position_of(tree),
             )
         self.stages.append(stage)
@@ -146,7 +147,10 @@ class OuterBinder(ABC):
         self.alias(position_of(node))
         outputs = self.stages[index].outputs
         if len(outputs) != 1:
-            raise WrongType("A subquery that stands for a value has one column.")
+            raise WrongType(
+                "A subquery that stands for a value has one column.",
+                hint="Select one aggregate in it.",
+            )
         if not self._at_most_one(index):
             raise WrongType(
                 "A subquery that stands for a value has at most one row.",
@@ -275,7 +279,10 @@ class OuterBinder(ABC):
         if group is None and having is None and not aggregated:
             return rows, None
         if any(i.bound is not None for i in items):
-            raise WrongGrouping("A star cannot stand beside aggregates.")
+            raise WrongGrouping(
+                "A star cannot stand beside aggregates.",
+                hint="Name the columns, and group by them.",
+            )
         keys: list[Expr] = []
         if group is not None:
             only(group, "expressions")
@@ -284,7 +291,9 @@ class OuterBinder(ABC):
                     key = coerce(rows.bind(key_node(node, items, rows.scope)), Type.TEXT)
                     if isinstance(key, Constant):
                         raise WrongGrouping(
-                            "A constant is no group key.", position=position_of(node)
+                            "A constant is no group key.",
+                            hint="Leave it out of GROUP BY; it may stand in the select list.",
+                            position=position_of(node),
                         )
                     keys.append(key)
         refs = [_key(i, key) for i, key in enumerate(keys)]
@@ -335,7 +344,9 @@ class OuterBinder(ABC):
             only(node, "this", "alias")
             if alias is None:
                 raise SyntaxRefused(
-                    "A subquery in FROM needs an alias.", position=position_of(node)
+                    "A subquery in FROM needs an alias.",
+                    hint="Write (SELECT ...) AS name.",
+                    position=position_of(node),
                 )
             return self.relations.renamed(entry, alias)
         only(node, "this", "alias")

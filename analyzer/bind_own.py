@@ -273,7 +273,11 @@ def grouped(tree: exp.Select, own: OwnBinder) -> tuple[Derived, list[str]]:
         for node in group.expressions:
             found = key_node(node, items, own.scope)
             if aggregates(found):
-                raise WrongGrouping("An aggregate is no group key.", position=position_of(node))
+                raise WrongGrouping(
+                    "An aggregate is no group key.",
+                    hint="Group by it in a query around this one.",
+                    position=position_of(node),
+                )
             own.key(coerce(own.rows.bind(found), Type.TEXT))
     if own.owned.owner is not None:
         own.check_owner(position_of(group) if group is not None else position_of(tree))

@@ -90,7 +90,9 @@ class RelationBinder:
         from_ = tree.args.get("from_")
         if from_ is None:
             raise Unsupported(
-                "A query without FROM asks nothing of the data.", position=position_of(tree)
+                "A query without FROM asks nothing of the data.",
+                hint="Name a table in FROM.",
+                position=position_of(tree),
             )
         only(from_, "this")
         relation, entry = self.item(from_.this, ctes)
@@ -149,17 +151,26 @@ class RelationBinder:
             only(node, "this", "alias")
             if node.args.get("alias") is None:
                 raise SyntaxRefused(
-                    "A subquery in FROM needs an alias.", position=position_of(node)
+                    "A subquery in FROM needs an alias.",
+                    hint="Write (SELECT ...) AS name.",
+                    position=position_of(node),
                 )
             relation, fields = subquery(self, node.this, ctes, position_of(node))
             return relation, self.renamed(Entry("", fields), node.args["alias"])
         if isinstance(node, exp.Lateral):
-            raise Unsupported("LATERAL is not supported.", position=position_of(node))
+            raise Unsupported(
+                "LATERAL is not supported.",
+                hint="Join on the privacy unit's key, or group by it in a subquery.",
+                position=position_of(node),
+            )
         raise Unsupported(f"{spoken(node)} is not supported in FROM.", position=position_of(node))
 
     def _table(self, node: exp.Table, ctes: Ctes) -> tuple[Relation, Entry]:
         if not isinstance(node.this, exp.Identifier):
-            raise UnknownFunction("Functions in FROM are not supported.")
+            raise UnknownFunction(
+                "Functions in FROM are not supported.",
+                hint="Join a public table that lists the values.",
+            )
         only(node, "this", "db", "catalog", "alias")
         database = node.args.get("catalog")
         if database is not None and name_of(database) != self.catalog.dataset:
@@ -249,7 +260,9 @@ class RelationBinder:
         names = [name_of(c) for c in alias.args.get("columns") or []]
         if len(names) > len(entry.fields):
             raise UnknownColumn(
-                "The alias names more columns than there are.", position=position_of(alias)
+                "The alias names more columns than there are.",
+                hint="Name as many as the subquery has, or fewer.",
+                position=position_of(alias),
             )
         labels = [*names, *(label for label, _ in entry.fields[len(names) :])]
         refs = [ref for _, ref in entry.fields]

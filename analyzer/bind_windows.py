@@ -91,7 +91,10 @@ class Calls:
             if found is not None:
                 return self._aggregate(found, over)
             if isinstance(node.this, exp.Filter):
-                raise WrongType("FILTER follows aggregates only.")
+                raise WrongType(
+                    "FILTER follows aggregates only.",
+                    hint="Put a CASE inside the function instead.",
+                )
             return self._function(binder, node.this, over)
 
     def aggregate(self, binder: ExpressionBinder, node: exp.Expression) -> Expr:

@@ -83,12 +83,14 @@ class NotHere(Refusal):
     """A statement that Postgres knows and epsql executes for nobody."""
 
     code = "42501"
+    advice = "Tables are asked with SELECT."
 
 
 class ReadOnly(Refusal):
     """A statement that would write."""
 
     code = "25006"
+    advice = "epsql only reads: ask with SELECT."
 
 
 def classify(text: str, names: Names, search_path: tuple[str, ...]) -> tuple[Piece, ...]:

@@ -149,5 +149,7 @@ def _moved(node: exp.Expression, now: datetime) -> date | None:
 def _at(value: Fraction | None, distance: Fraction) -> datetime:
     found = None if value is None else value + distance
     if found is None or not Interval(found, found).within(TIMES):
-        raise BadArgument("This time is outside of the years 1 to 9999.")
+        raise BadArgument(
+            "This time is outside of the years 1 to 9999.", hint="Write a year of four digits."
+        )
     return moment(found)

@@ -77,7 +77,10 @@ def _tree(sql: str) -> Tree:
         raise too_deep() from None
     statements = [tree for tree in trees if tree is not None]
     if len(statements) != 1:
-        raise SyntaxRefused("Send exactly one SELECT statement.")
+        raise SyntaxRefused(
+            "Send exactly one SELECT statement.",
+            hint="Send them one by one.",
+        )
     tree = statements[0]
     while isinstance(tree, exp.Subquery) and set(given(tree)) == {"this"}:
         tree = tree.this

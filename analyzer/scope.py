@@ -188,6 +188,9 @@ def qualifiers_of(node: exp.Expression) -> tuple[str | None, tuple[str, ...]]:
 def name_of(identifier: exp.Expression) -> str:
     """An identifier as PostgreSQL stores it: unquoted names folded to lower case (ASCII only)."""
     if not isinstance(identifier, exp.Identifier):
-        raise Unsupported("A plain name is expected here.")
+        raise Unsupported(
+            "A plain name is expected here.",
+            hint="Write a name without parentheses, in double quotes if it is a word of SQL.",
+        )
     text = str(identifier.this)
     return text if identifier.args.get("quoted") else text.lower()

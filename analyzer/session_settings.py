@@ -79,12 +79,14 @@ class SettingRefused(Refusal):
     """A setting that a session may not change, or not to this value."""
 
     code = "42501"
+    advice = "Leave it as it is: docs/psql.md lists what a session may set."
 
 
 class UnknownSetting(Refusal):
     """There is no setting of epsql of this name."""
 
     code = "42704"
+    advice = "docs/psql.md lists the settings."
 
 
 @dataclass(frozen=True, slots=True)

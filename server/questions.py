@@ -71,3 +71,4 @@ class UnknownDataset(Refusal):
     """No data set of this name is served, or the question names none and there are several."""
 
     code = "3D000"
+    advice = "Name a data set that is served here."

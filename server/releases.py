@@ -55,6 +55,7 @@ class TooManyPublicRows(Refusal):
     """Public tables are longer than a query may read. It says nothing of protected rows."""
 
     code = "54000"
+    advice = "Filter public tables in the query."
 
     def __init__(self, most: int) -> None:
         super().__init__(

@@ -54,7 +54,10 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
             exponent = value.as_tuple().exponent
             fine = isinstance(exponent, int) and exponent >= -30
         if not (fine and -_MOST <= value <= _MOST):
-            raise BadArgument("A number has to lie within ±10^30, with at most 30 decimals.")
+            raise BadArgument(
+                "A number has to lie within ±10^30, with at most 30 decimals.",
+                hint="Round it, or divide both sides.",
+            )
         exact = Fraction(value)
         interval = Interval(exact, exact)
         most = {Type.INT4: INT4, Type.INT8: INT8}.get(type_ or Type.NUMERIC)
@@ -64,7 +67,10 @@ def constant(value: Scalar | None, type_: Type | None = None, *, untyped: bool =
         type_ = type_ or _integer_type(value)
     elif isinstance(value, str):
         if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-            raise BadArgument("A string holds a character that PostgreSQL does not store.")
+            raise BadArgument(
+                "A string holds a character that PostgreSQL does not store.",
+                hint="Leave the zero byte, or half of a surrogate pair, out.",
+            )
         type_ = type_ or Type.TEXT
         interval = Interval(Fraction(len(value)), Fraction(len(value)))
     else:

@@ -123,7 +123,10 @@ def _base(expression: Expr) -> tuple[float, str]:
         or not Fraction(1, 1000) <= Fraction(value) <= 10**6
         or abs(Fraction(value) - 1) < Fraction(1, 1000)
     ):
-        raise BadArgument("The base of log is a constant between 0.001 and 1,000,000, and not 1.")
+        raise BadArgument(
+            "The base of log is a constant between 0.001 and 1,000,000, and not 1.",
+            hint="Write ln(x) / ln(b) for another one.",
+        )
     return float(value), format(Decimal(value), "f")
 
 
@@ -201,7 +204,10 @@ def _width_bucket(name: str, args: Sequence[Expr]) -> Call:
     low, high = (_end(name, end) for end in ends)
     count = static_integer(name, args[3], 1, 10_000)
     if low >= high:
-        raise BadArgument("width_bucket takes a lower end that is less than the upper end.")
+        raise BadArgument(
+            "width_bucket takes a lower end that is less than the upper end.",
+            hint="Exchange the ends.",
+        )
 
     def bucket(x: Fraction) -> int:
         return min(max(math.floor((x - low) * count / (high - low)) + 1, 0), count + 1)

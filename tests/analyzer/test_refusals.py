@@ -16,6 +16,7 @@ from analyzer.analyze import analyze
 from analyzer.asks import EpsilonAsk
 from analyzer.lexical import TextLimits
 from analyzer.refusals import Refusal
+from server.releases import TooManyPublicRows
 from tests.analyzer.golden import FIXTURES, read
 from tests.fixture import catalog
 
@@ -152,3 +153,22 @@ def test_expressions_of_one_query_count_together():
 def test_limits_can_be_set():
     with pytest.raises(refusals.TooComplex):
         analyze("SELECT count(*) FROM patients", catalog(), limits=TextLimits(tokens=3))
+
+
+def _kinds(kind: type[Refusal] = Refusal) -> set[type[Refusal]]:
+    return {kind for one in kind.__subclasses__() for kind in (one, *_kinds(one))}
+
+
+@pytest.mark.parametrize("kind", sorted(_kinds(), key=lambda kind: kind.__name__))
+def test_every_refusal_says_what_to_write_instead(kind: type[Refusal]) -> None:
+    """Where nothing better is known, what its kind advises."""
+    assert kind.advice.endswith(".")
+    if kind is not TooManyPublicRows:  # it words itself
+        assert kind("No.").hint == kind.advice
+        assert kind("No.", hint="Better.").hint == "Better."
+
+
+@pytest.mark.parametrize("key", ["1 + 1", "'a' || 'b'", "CAST('2020-01-01' AS date)", "NULL::text"])
+def test_what_is_made_of_constants_is_a_constant(key: str) -> None:
+    with pytest.raises(refusals.WrongGrouping, match="A constant is no group key"):
+        analyze(f"SELECT count(*) FROM patients GROUP BY {key}", catalog())
