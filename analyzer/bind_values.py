@@ -90,6 +90,8 @@ class _Value:
         self.binder = binder
         self.scope = scope
         self.position = position_of(node)
+        self.near = {ref.alias for entry in scope.entries for _, ref in entry.fields}
+        """The row outside; what is outside of that again is not seen by a join with it."""
         tree: exp.Expression = node
         while isinstance(tree, exp.Subquery) and set(given(tree)) == {"this"}:
             tree = tree.this
@@ -133,7 +135,9 @@ class _Value:
     def _pair(self, condition: Expr, here: set[str]) -> _Pair:
         if isinstance(condition, Call) and condition.function == "=":
             for mine, other in (condition.args, condition.args[::-1]):
-                if not isinstance(mine, Ref) or mine.alias not in here or _read(other) & here:
+                if not isinstance(mine, Ref) or mine.alias not in here:
+                    continue
+                if not _read(other) <= self.near:
                     continue
                 if mine.type is not Type.FLOAT8:  # several can compare equal to one numeric
                     return mine, other

@@ -144,6 +144,7 @@ class _Growth:
         """The power of a subquery that is run for a row."""
         outside = [ref.alias for ref in exists.reads if isinstance(ref, Ref)]
         if is_pinned(exists.source, outside, conjuncts(exists.where)):
+            self._growth(exists.source, ())  # one row of it, which may be made of many
             return self._looked_up(_some(exists.where))
         return self._filtered(exists.source, exists.where, ())
 

@@ -93,6 +93,15 @@ THRICE = (
         " w.patient_id = v.patient_id AND EXISTS (SELECT 1 FROM visits x WHERE"
         " x.patient_id = w.patient_id AND x.cost + w.cost + v.cost < 0))"
     ),
+    # One group is found for a row, and is made of very many.
+    (
+        f"SELECT count(*) FROM patients p WHERE EXISTS (SELECT 1 FROM (SELECT v.patient_id AS q"
+        f" FROM visits v {V.format('a')} {V.format('b')} GROUP BY v.patient_id) g WHERE g.q = p.id)"
+    ),
+    (
+        f"SELECT count(*) FROM patients p WHERE"
+        f" (SELECT count(*) FROM visits v {V.format('a')} {V.format('b')} WHERE v.patient_id = p.id) > 9"
+    ),
     (
         f"SELECT count(*) FILTER (WHERE EXISTS (SELECT 1 FROM visits v {V.format('a')} {V.format('b')}"
         " WHERE v.patient_id = p.id)) FROM patients p"

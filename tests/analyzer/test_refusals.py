@@ -159,7 +159,7 @@ def _kinds(kind: type[Refusal] = Refusal) -> set[type[Refusal]]:
     return {kind for one in kind.__subclasses__() for kind in (one, *_kinds(one))}
 
 
-@pytest.mark.parametrize("kind", sorted(_kinds(), key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(_kinds(), key=str))
 def test_every_refusal_says_what_to_write_instead(kind: type[Refusal]) -> None:
     """Where nothing better is known, what its kind advises."""
     assert kind.advice.endswith(".")

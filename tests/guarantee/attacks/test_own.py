@@ -268,6 +268,15 @@ def huge_clinic(world: World, postgres: Postgres) -> Iterator[str]:
             "SELECT avg(n) FROM (SELECT patient_id, count(*) AS n FROM visits v"
             " JOIN visits w USING (patient_id) GROUP BY patient_id) x"
         ),
+        (
+            "SELECT count(*) FROM patients p WHERE EXISTS (SELECT 1 FROM (SELECT patient_id AS q,"
+            " count(*) AS n FROM visits v JOIN visits w USING (patient_id) GROUP BY patient_id) g"
+            " WHERE g.q = p.id AND g.n > 5)"
+        ),
+        (
+            "SELECT count(*) FROM patients p WHERE (SELECT count(*) FROM visits v JOIN visits w"
+            " USING (patient_id) WHERE v.patient_id = p.id) > 5"
+        ),
     ],
 )
 def test_a_person_of_very_many_rows_makes_no_query_fail(
