@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from analyzer.canonical_joins import owner_in
 from analyzer.catalog import Table
@@ -17,6 +18,7 @@ from analyzer.emit_bounds import (
 from analyzer.emit_keys import canonical, choices, fits, held, is_long
 from analyzer.emit_listed import listed_rows
 from analyzer.emit_members import counted_members
+from analyzer.emit_sets import each_set, in_sets
 from analyzer.expressions import Expr
 from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
@@ -91,17 +93,14 @@ def _joined(texts: Sequence[str], parts: Sequence[Part], names: Sequence[str]) -
     return "\nUNION ALL\n".join(arms)
 
 
-def _summed(
-    contributed: str, names: Sequence[str], cells: int, *, zeros: str | None, bucket: bool = False
-) -> str:
-    """Contributions added up over units, for each key."""
+def _summed(contributed: str, names: Sequence[str], cells: int, *, zeros: str | None) -> str:
+    """Contributions added up over units, for each of what the names group by."""
     cell_names = [f"c{i}" for i in range(cells)]
-    group = [*(["bucket"] if bucket else []), *names]
     source = contributed if zeros is None else f"{contributed}\nUNION ALL\n{zeros}"
-    listed = ", ".join([*group, *cell_names]) or "nothing"
-    columns = [*group, *(f"sum(u.{c}) AS {c}" for c in cell_names)] or ["1 AS nothing"]
+    listed = ", ".join([*names, *cell_names]) or "nothing"
+    columns = [*names, *(f"sum(u.{c}) AS {c}" for c in cell_names)] or ["1 AS nothing"]
     text = f"SELECT {', '.join(columns)}\nFROM (\n{source}\n) AS u ({listed})"
-    return f"{text}\nGROUP BY {', '.join(group)}" if group else text
+    return f"{text}\nGROUP BY {', '.join(names)}" if names else text
 
 
 def _regular_part(
@@ -119,7 +118,7 @@ def _regular_part(
     rows = _rows(printer, aggregation, keys, [a for m in measures for a in m.arguments])
     contributed = contributions(printer, rows, measures, bounds, public=keys.public)  # type: ignore[arg-type]
     zeros = _zeros(printer, keys, cells) if keys.public else None
-    return _summed(contributed, rows.keys, cells, zeros=zeros)
+    return _summed(contributed, rows.names, cells, zeros=zeros)
 
 
 def _histogram_part(
@@ -132,12 +131,12 @@ def _histogram_part(
     steps = f"({grid_point(axis, name)} - {integer(axis.lower)}) / {integer(measure.step)}"
     columns = ["r.owner", f"CAST({steps} AS integer) AS bucket", *(f"r.{k}" for k in rows.keys)]
     text = f"{select(columns)} FROM (\n{rows.text}\n) AS r WHERE ({name} IS NOT NULL)"
-    by_bucket = Rows(text, ("bucket", *rows.keys), {}, rows.by_owner)
+    by_bucket = replace(rows, text=text, arguments={}, bucket=("bucket",))
     counted = Count(None, measure.cap, measure.tick, measure.sets)
     contributed = contributions(
         printer, by_bucket, [counted], bounds.many_groups(), public=keys.public
     )
-    return _summed(contributed, rows.keys, 1, zeros=None, bucket=True)
+    return _summed(contributed, by_bucket.names, 1, zeros=None)
 
 
 def _distinct_part(
@@ -147,9 +146,9 @@ def _distinct_part(
     value = canonical(rows.of(measure.argument), measure.argument)
     cap = None if bounds.one_row else measure.cap
     pairs = distinct_values(printer, rows, value, cap)
-    columns = [*(f"d.{name}" for name in rows.keys), "count(DISTINCT d.v) AS c0"]
+    columns = [*(f"d.{name}" for name in rows.names), "count(DISTINCT d.v) AS c0"]
     text = f"{select(columns)} FROM (\n{pairs}\n) AS d"
-    group = ", ".join(f"d.{name}" for name in rows.keys)
+    group = ", ".join(f"d.{name}" for name in rows.names)
     return f"{text} GROUP BY {group}" if group else text
 
 
@@ -174,31 +173,9 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
     if aggregation.unit is not None and aggregation.around is not None:
         columns = ["owner", *names, *(f"v{i}" for i in range(len(arguments)))]
         text = counted_members(printer, text, columns, aggregation.unit, aggregation.around)
-    if len(keys.sets) > 1:
-        values = [f"e.v{i}" for i in range(len(arguments))]
-        each = ", ".join(["e.owner", *_in_sets([f"e.{name}" for name in names]), *values])
-        text = f"SELECT {each} FROM (\n{text}\n) AS e CROSS JOIN {_sets(keys)}"
-        names.append(f"k{len(names)}")
     by_owner = any(scan.table.unit_index for scan in visible_scans(aggregation.source))
-    return Rows(text, tuple(names), {a: f"v{i}" for i, a in enumerate(arguments)}, by_owner)
-
-
-def _sets(keys: Keys) -> str:
-    """The grouping sets by their GROUPING numbers."""
-    return f"(VALUES {', '.join(f'({number})' for number in keys.sets)}) AS s (g)"
-
-
-def _in_sets(names: Sequence[str]) -> list[str]:
-    """The keys as a grouping set shows them, NULL where it leaves them out; then its number.
-
-    Every row counts once in every set, so one unit's part in all sets together is bounded at once.
-    """
-    last = len(names) - 1
-    shown = [
-        f"CASE WHEN s.g & {1 << (last - i)} = 0 THEN {name} END AS k{i}"
-        for i, name in enumerate(names)
-    ]
-    return [*shown, f"s.g AS k{len(names)}"]
+    values = {argument: f"v{i}" for i, argument in enumerate(arguments)}
+    return Rows(text, tuple(names), values, by_owner, keys.sets)
 
 
 def key_text(printer: Printer, key: Expr) -> str:
@@ -211,8 +188,8 @@ def _zeros(printer: Printer, keys: Keys, cells: int) -> str:
     sources = [f"({choices(printer, key)}) AS z{i} (k)" for i, key in enumerate(keys.expressions)]
     keys_text = [f"z{i}.k" for i in range(len(sources))]
     if len(keys.sets) > 1:
-        columns = [*_in_sets(keys_text), *(["0"] * cells)]
-        crossed = " CROSS JOIN ".join([*sources, _sets(keys)])
+        columns = [*in_sets(keys_text), *(["0"] * cells)]
+        crossed = " CROSS JOIN ".join([*sources, each_set(keys.sets)])
         return f"SELECT DISTINCT {', '.join(columns)} FROM {crossed}"
     columns = [*keys_text, *(["0"] * cells)]
     text = f"SELECT {', '.join(columns) or '1'}"

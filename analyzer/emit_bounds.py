@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from analyzer.emit_sets import each_set, in_sets
 from analyzer.expressions import Expr
 from analyzer.functions.base import as_type
 from analyzer.measures import Axis, Bounds, Count, People, Regular, Shares, Sum, decimal
@@ -26,6 +27,20 @@ class Rows:
     arguments: Mapping[Expr, str]
     by_owner: bool = False
     """Whether an index gives the rows in the order of their owners."""
+    sets: tuple[int, ...] = (0,)
+    """The grouping sets that the rows have yet to be repeated for."""
+    bucket: tuple[str, ...] = ()
+    """A column that is grouped by in every set, before the keys."""
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """What is grouped by before the rows are repeated."""
+        return (*self.bucket, *self.keys)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is grouped by: the bucket, the keys, and the number of the set if there are more."""
+        return (*self.by, f"k{len(self.keys)}") if len(self.sets) > 1 else self.by
 
     @property
     def grouped(self) -> str:
@@ -34,8 +49,22 @@ class Rows:
         Left alone, PostgreSQL hashes them all, which takes longer than an index's order:
         see docs/decisions/0018-what-makes-bounding-cheap.md.
         """
-        order = f" ORDER BY {', '.join(('owner', *self.keys))}" if self.by_owner else ""
+        order = f" ORDER BY {', '.join(('owner', *self.by))}" if self.by_owner else ""
         return f"(\n{self.text}{order}\n) AS r"
+
+    def repeated(self) -> Rows:
+        """The rows once for each grouping set, whose number is a key."""
+        if len(self.sets) == 1:
+            return self
+        values = [f"e.{name}" for name in self.arguments.values()]
+        columns = ["e.owner", *self.in_sets("e"), *values]
+        text = f"{select(columns)} FROM (\n{self.text}\n) AS e CROSS JOIN {each_set(self.sets)}"
+        return replace(self, text=text, keys=(*self.keys, f"k{len(self.keys)}"), sets=(0,))
+
+    def in_sets(self, alias: str) -> list[str]:
+        """The bucket, and the keys as each set shows them."""
+        keys = in_sets([f"{alias}.{name}" for name in self.keys])
+        return [*(f"{alias}.{name}" for name in self.bucket), *keys]
 
     def of(self, argument: Expr) -> str:
         return f"r.{self.arguments[argument]}"
@@ -48,10 +77,11 @@ def contributions(
 
     Columns: the keys, then ``c0, c1, ..``, the cells of all measures in order.
     """
-    listed = [f"r.{name}" for name in rows.keys]
     if bounds.one_row:
         cells = [cell for m in measures for cell in _row_cells(m, rows)]
-        return f"{select([*listed, *numbered(cells)])} FROM (\n{rows.text}\n) AS r"
+        listed = [f"r.{name}" for name in rows.names]
+        return f"{select([*listed, *numbered(cells)])} FROM (\n{rows.repeated().text}\n) AS r"
+    listed = [f"r.{name}" for name in rows.by]
     source = f"FROM {rows.grouped}"
     totals = [cell for m in measures for cell in _totals(m, rows)]
     grouping = ", ".join(["r.owner", *listed])
@@ -60,12 +90,26 @@ def contributions(
         cells = [c for m, own in _split(measures, totals) for c in _bounded_alone(m, own)]
         return f"{select([*listed, *numbered(cells)])} {source} GROUP BY {grouping}"
     pairs = f"{select(['r.owner', *listed, *numbered(totals)])} {source} GROUP BY {grouping}"
+    if len(rows.sets) > 1:
+        pairs = _totals_in_sets(rows, pairs, len(totals))
     picked = bounds.some_groups and any(isinstance(m, People) for m in measures)
     if picked:
-        pairs = f"SELECT b.*, {_pick(printer, rows.keys, 'b')} AS pick FROM (\n{pairs}\n) AS b"
+        pairs = f"SELECT b.*, {_pick(printer, rows.names, 'b')} AS pick FROM (\n{pairs}\n) AS b"
         if not public:
             pairs = f"SELECT * FROM (\n{pairs}\n) AS p WHERE p.pick <= {bounds.max_groups}"
-    return _scaled(measures, rows.keys, pairs, bounds, picked=picked and public)
+    return _scaled(measures, rows.names, pairs, bounds, picked=picked and public)
+
+
+def _totals_in_sets(rows: Rows, pairs: str, cells: int) -> str:
+    """The totals of each unit in the groups of all grouping sets.
+
+    Totals of a set's group are sums of those by all keys, which are fewer than the rows.
+    """
+    columns = ["e.owner", *rows.in_sets("e")]
+    by = ", ".join(str(i + 1) for i in range(len(columns)))
+    totals = [f"sum(e.c{i}) AS c{i}" for i in range(cells)]
+    source = f"(\n{pairs}\n) AS e CROSS JOIN {each_set(rows.sets)}"
+    return f"{select([*columns, *totals])} FROM {source} GROUP BY {by}"
 
 
 def distinct_values(printer: Printer, rows: Rows, value: str, cap: int | None) -> str:
@@ -73,6 +117,7 @@ def distinct_values(printer: Printer, rows: Rows, value: str, cap: int | None) -
 
     Columns: the keys, then ``v``. None for ``cap`` where a unit has one row.
     """
+    rows = rows.repeated()
     names = [*(f"r.{name}" for name in rows.keys), f"{value} AS v"]
     kept = f"({value} IS NOT NULL)"
     if cap is None:
