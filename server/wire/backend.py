@@ -113,6 +113,8 @@ class Backend:
         """Whether what is sent next is skipped by the shadow; certain once settled."""
         self.executed = False
         """Whether the client executed something since the last Sync."""
+        self.sent = 0
+        """How many messages were sent: as long as it stays, nothing has changed there."""
         self.status = b"I"
         """Of the transaction, as the last ReadyForQuery had it: I, T or E."""
 
@@ -132,6 +134,7 @@ class Backend:
             self.executed = False
         elif message.kind == b"E" and owed.keep is None:
             self.executed = True
+        self.sent += 1
         self._pending.append(owed)
         self._settled.clear()
         self._in += message.frame

@@ -63,6 +63,8 @@ class Binder:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._types: dict[tuple[int, int], str] = {}
+        self._standing = (b"", -1)
+        """The portal that stood last, and after how many messages."""
 
     async def statement(self, name: bytes) -> Described:
         """A statement of the client's."""
@@ -91,11 +93,17 @@ class Binder:
     async def stands(self, portal: Portal) -> bool:
         """Whether the client's portal is still the one that its Bind made, and not a cursor of SQL
         that has taken its name. Fails where there is none."""
-        (answer,) = await self._backend.ask(Named(b"D", b"P", portal.bind.portal).message)
+        name = portal.bind.portal
+        if self._standing == (name, self._backend.sent):
+            return True
+        (answer,) = await self._backend.ask(Named(b"D", b"P", name).message)
         if portal.executed:
             return True
         fields = messages.read_row_description(answer[-1].body) if answer[-1].body else ()
-        return [one.name for one in fields] == [answers.PARAMETER] * len(portal.described.types)
+        if [one.name for one in fields] != [answers.PARAMETER] * len(portal.described.types):
+            return False
+        self._standing = (name, self._backend.sent)
+        return True
 
     async def parameters(self, bind: Bind, described: Described) -> tuple[Given, ...]:
         """The values of a Bind. Afterwards the portal that it names is there, and done with."""
@@ -109,6 +117,7 @@ class Binder:
         )
         _formats_fit(bind, described)
         (row,) = values(answer[3])
+        self._standing = (bind.portal, self._backend.sent)
         return answers.scalars(row, described.types, self._backend.codec)
 
     async def block(self) -> None:
