@@ -95,7 +95,7 @@ class _QueryBinder(OuterBinder):
         block = self.begin(Aggregation(source, owned, where, keys, unit, around, sets), tree)
         refs = [key_ref(block, i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
         calls = self.calls(tree, self.relations.ctes_of(tree, ctes))
-        groups = GroupBinder(rows, keys, refs, sets, calls, block)
+        groups = GroupBinder(rows, keys, refs, sets, calls, block, where)
         with calls.no_windows("HAVING"):
             having = condition(tree.args.get("having"), groups, "HAVING")
         outputs = tuple((i.name, coerce(groups.bind(i.node), Type.TEXT)) for i in items)

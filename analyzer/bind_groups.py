@@ -13,6 +13,7 @@ from analyzer.bind_windows import Calls, refuse_companion
 from analyzer.expressions import Aggregate, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
+from analyzer.functions.clamps import narrowed
 from analyzer.functions.times import is_time
 from analyzer.ranges import NOISY, limited
 from analyzer.refusals import NoMechanism, RowsRefused, WrongGrouping, WrongType
@@ -65,9 +66,11 @@ class GroupBinder(ExpressionBinder):
         sets: Sequence[int],
         calls: Calls,
         block: int = 0,
+        where: Expr | None = None,
     ) -> None:
         """``sets``: the grouping sets by their GROUPING numbers. ``calls`` collects windows.
-        ``block``: the number of the aggregation whose groups they are."""
+        ``block``: the number of the aggregation whose groups they are. ``where``: what all rows
+        that are aggregated fulfil."""
         super().__init__(rows.scope, rows.parameters, "this place")
         self.rows = rows
         self.keys = keys
@@ -75,6 +78,7 @@ class GroupBinder(ExpressionBinder):
         self.sets = sets
         self.calls = calls
         self.block = block
+        self.where = where
 
     def _bind(self, node: exp.Expression) -> Expr:
         if isinstance(node, exp.Window):
@@ -201,7 +205,7 @@ class GroupBinder(ExpressionBinder):
                 "The privacy unit's key cannot be measured.",
                 hint="Count people with count(DISTINCT key), or take a column that is no key.",
             )
-        return _where(condition, argument)
+        return narrowed(_where(condition, argument), self.where, argument)
 
     def _one(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this")

@@ -13,6 +13,7 @@ from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_own import OwnBinder, fields_of, grouped
 from analyzer.expressions import Expr
 from analyzer.functions.base import coerce
+from analyzer.functions.clamps import narrowed
 from analyzer.refusals import Unsupported
 from analyzer.relation import Derived, Union
 from analyzer.scope import Fields, Scope, qualifiers_of
@@ -80,6 +81,7 @@ def _select(
         columns = [coerce(e, Type.TEXT) for e in columns]
         return own.relation([own.key(e) for e in columns], None, position_of(tree)), labels
     name = binder.spend(position)
+    columns = [narrowed(e, where, e) for e in columns]
     return Derived(name, source, where, tuple(columns), owned.owner, owned.rows), labels
 
 

@@ -1,4 +1,4 @@
-"""What the conditions of a CASE say about the values of its branches.
+"""What the conditions of a CASE say about the values of its branches, and WHERE about a column's.
 
 ``CASE WHEN x > 200 THEN 200 WHEN x < 0 THEN 0 ELSE x END`` is between 0 and 200: in the last branch
 neither condition is true, so x is NULL or there. Only declared ranges become narrower by it: they
@@ -8,6 +8,7 @@ give clamping bounds, which the emitted SQL keeps whatever a row holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Interval
@@ -35,6 +36,19 @@ def declared_in(conditions: Sequence[Expr], values: Sequence[Expr]) -> Interval:
         # Only values outside of what was declared get there: they count as its ends.
         ranges.append(value.facts.declared if _is_empty(found) else found)
     return reduce(Interval.union, ranges) if ranges else UNBOUNDED
+
+
+def narrowed(expression: Expr, condition: Expr | None, of: Expr) -> Expr:
+    """``expression`` where ``condition`` is true: its declared range is no wider than what the
+    condition says of the values of ``of``, which are its own."""
+    facts = expression.facts
+    if condition is None or facts.owner or facts.holds_owner or isinstance(expression, Constant):
+        return expression
+    found = _both(facts.declared, _said(condition, of, true=True))
+    single = found.lower is not None and found.lower == found.upper
+    if found == facts.declared or single or _is_empty(found):
+        return expression
+    return replace(expression, facts=replace(facts, declared=found))
 
 
 def _said(condition: Expr, value: Expr, *, true: bool) -> Interval:

@@ -57,6 +57,8 @@ TOTALS = (
     # Clamps in other words.
     "SELECT avg(CASE WHEN points > 200 THEN 200 WHEN points < 0 THEN 0 ELSE points END) FROM patients",
     "SELECT sum(CASE WHEN 50 <= cost THEN 50 ELSE cost END), avg(cost) FILTER (WHERE cost < 9) FROM visits",
+    "SELECT sum(points), max(points) FROM patients WHERE points >= 0 AND points < 1000",
+    "SELECT avg(c) FROM (SELECT cost AS c FROM visits WHERE cost > 10) v WHERE NOT c >= 200",
     "SELECT avg(points) FILTER (WHERE points BETWEEN SYMMETRIC 500 AND -500) FROM patients",
     (
         "SELECT sum(CASE WHEN NOT (weight BETWEEN 40 AND 90.5) THEN NULL ELSE weight END),"
