@@ -181,8 +181,9 @@ class Scope:
 
 def qualifiers_of(node: exp.Expression) -> tuple[str | None, tuple[str, ...]]:
     """The table that stands before a column or a star, and its schema and database before that."""
-    table, *places = (node.args.get(part) for part in ("table", "db", "catalog"))
-    return table and name_of(table), tuple(name_of(place) for place in places if place)
+    table, schema, database = map(node.args.get, ("table", "db", "catalog"))
+    places = (schema, database) if database else (schema,) if schema else ()
+    return table and name_of(table), tuple(map(name_of, places))
 
 
 def name_of(identifier: exp.Expression) -> str:

@@ -70,6 +70,8 @@ def spoken(node: exp.Expression) -> str:
 
 def scalars(node: exp.Expression) -> Iterator[exp.Subquery]:
     """The subqueries in an expression that stand for one value each."""
+    if node.find(exp.Subquery) is None:
+        return  # as mostly: there is nothing to look for with care
     for part in node.walk(prune=lambda one: isinstance(one, exp.Query)):
         if isinstance(part, exp.Subquery) and not isinstance(part.parent, exp.In | exp.Exists):
             yield part
