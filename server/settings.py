@@ -183,7 +183,8 @@ class Settings(LedgerSettings, DataSettings, PolicySettings):
         ge=0,
         le=60_000,
         description="Answers leave this many milliseconds after the question came in, or twice,"
-        " four times, eight times as many: how long the data took is not seen. 0 lets them leave at"
+        " four times, eight times as many: how long the data took is not seen. Best longer than a"
+        " pass through the largest table takes. 0 lets them leave at"
         " once.",
     )
     shutdown_seconds: float = Field(
