@@ -23,6 +23,8 @@ from server.engines.structure import (
 )
 from server.policy_file import DeclaredType
 
+_TABLES = ("table", "partitioned table")
+
 
 class Severity(Enum):
     ERROR = "error"
@@ -249,6 +251,13 @@ def _check_owner(catalog: Catalog, table: Table, stored: StoredRelation) -> Iter
             f"no index begins with {hop.column}.",
             "Answers take longer than without the word: make the index that `epsql policy helpers`"
             " prints, or take it out.",
+        )
+    elif hop.column not in stored.indexed and stored.kind in _TABLES:
+        yield _warning(
+            f"{table.name}.{hop.column}",
+            "no index begins with it.",
+            "Make one. Without it a query for one person looks through the whole table, and only if"
+            " the person is there; how long it takes, and whether it ends in time, tells.",
         )
     target = catalog.tables[hop.table]
     wanted = ((hop.column,), (target.schema, target.relation), (hop.key,))

@@ -53,6 +53,7 @@ name = { type = "text", nullable = false }
 SCHEMA = """
 CREATE TABLE patients (id int PRIMARY KEY, name text, weight numeric(5,1), secret text);
 CREATE TABLE visits (id bigint PRIMARY KEY, patient_id int NOT NULL REFERENCES patients);
+CREATE INDEX by_patient ON visits (patient_id);
 CREATE TABLE cities (name text PRIMARY KEY);
 CREATE TABLE payroll (id int, salary int);
 """
@@ -211,12 +212,19 @@ def test_the_helpers_are_indexes_that_the_database_takes(clinic):
 
 def test_an_index_that_the_policy_counts_on_has_to_be_there(clinic):
     counted_on = POLICY.replace('unique = [["id"]]', 'unique = [["id"]]\nunit_index = true', 1)
-    (finding,) = found(clinic, policy=counted_on)
+    (finding,) = found(clinic, "DROP INDEX by_patient", counted_on)
     assert finding.startswith("warning: visits.unit_index: no index begins with patient_id.")
     # One of some rows is none, and so is one that begins with another column.
     for change in ("(patient_id) WHERE id > 0", "(id, patient_id)"):
         assert len(found(clinic, f"CREATE INDEX ON visits {change}", counted_on)) == 1
     assert found(clinic, helpers_sql(parse_policy(counted_on)), counted_on) == []
+
+
+def test_a_table_without_an_index_by_its_path_is_warned_of(clinic):
+    """A pass through a large table, only where there is a row to join it with, is seen in time."""
+    (finding,) = found(clinic, "DROP INDEX by_patient")
+    assert finding.startswith("warning: visits.patient_id: no index begins with it.")
+    assert found(clinic, "CREATE INDEX ON visits (patient_id, id)") == []
 
 
 async def test_the_role_can_do_nothing_but_read(postgres, clinic):
