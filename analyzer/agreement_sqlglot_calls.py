@@ -74,16 +74,19 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Lower: ("lower", "this"),
     exp.Pow: ("power", "this", "expression"),
     exp.Replace: ("replace", "this", "expression", "replacement"),
+    exp.Reverse: ("reverse", "this"),
     exp.Right: ("right", "this", "expression"),
     exp.Round: ("round", "this", "decimals"),
     exp.Sign: ("sign", "this"),
     exp.Sqrt: ("sqrt", "this"),
+    exp.SplitPart: ("split_part", "this", "delimiter", "part_index"),
     exp.StartsWith: ("starts_with", "this", "expression"),
     exp.StrPosition: ("strpos", "this", "substr"),
     exp.Substring: ("substring", "this", "start", "length"),
     exp.AtTimeZone: ("timezone", "zone", "this"),
     exp.Trim: ("btrim", "this", "expression"),
     exp.UnixToTime: ("to_timestamp", "this"),
+    exp.Translate: ("translate", "this", "from_", "to"),
     exp.Trunc: ("trunc", "this", "decimals"),
     exp.Upper: ("upper", "this"),
     exp.WidthBucket: ("width_bucket", "this", "min_value", "max_value", "num_buckets"),
@@ -119,11 +122,18 @@ def _read_time(node: exp.Expression) -> Form:
     return called(name, (form_of(node.this), form_of(node.args["format"])))
 
 
-@reads(exp.Concat, args=("expressions", "safe", "coalesce"))
-def _concat(node: exp.Concat) -> Form:
+@reads(exp.Concat, exp.ConcatWs, args=("expressions", "safe", "coalesce"))
+def _concat(node: exp.Concat | exp.ConcatWs) -> Form:
     if not node.args.get("safe"):
         raise Unsupported("Strings in a row are not supported.", hint="Write || between them.")
-    return called("concat", forms(node.expressions))
+    return called("concat" if type(node) is exp.Concat else "concat_ws", forms(node.expressions))
+
+
+@reads(exp.Pad, args=("this", "expression", "fill_pattern", "is_left"))
+def _pad(node: exp.Pad) -> Form:
+    nodes = [node.this, node.expression, node.args.get("fill_pattern")]
+    name = "lpad" if node.args.get("is_left") else "rpad"
+    return called(name, forms([n for n in nodes if n is not None]))
 
 
 @reads(exp.Initcap, args=("this", "expression"))

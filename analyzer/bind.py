@@ -25,7 +25,13 @@ from analyzer.catalog import Catalog, Given
 from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.functions.base import coerce
 from analyzer.growth import check_growth
-from analyzer.refusals import PrivateKeys, RowsRefused, TooComplex, Unsupported, WrongGrouping
+from analyzer.refusals import (
+    PrivateKeys,
+    RowsRefused,
+    TooComplex,
+    Unsupported,
+    WrongGrouping,
+)
 from analyzer.relation import Aggregation, Query
 from analyzer.scope import Scope
 from analyzer.stages import Rows, Stage, cells_of, expressions
@@ -122,6 +128,13 @@ class _QueryBinder(OuterBinder):
         """What is grouped by, ordinals and aliases looked up, and the grouping sets of it."""
         distinct, group = tree.args.get("distinct"), tree.args.get("group")
         if distinct is not None:
+            if distinct.args.get("on") is not None:
+                raise Unsupported(
+                    "DISTINCT ON picks rows of everybody here.",
+                    hint="In a subquery, with the privacy unit's key in ON (...), it picks one row"
+                    " of each person.",
+                    position=position_of(distinct),
+                )
             only(distinct)
         if group is None:
             plain = distinct is not None and not any(aggregates(i.node) for i in items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -39,6 +39,9 @@ _CALLS: dict[type[exp.Expression], tuple[str, ...]] = {
     exp.Right: ("right", "this", "expression"),
     exp.StartsWith: ("starts_with", "this", "expression"),
     exp.Nullif: ("nullif", "this", "expression"),
+    exp.SplitPart: ("split_part", "this", "delimiter", "part_index"),
+    exp.Reverse: ("reverse", "this"),
+    exp.Translate: ("translate", "this", "from_", "to"),
     exp.Abs: ("abs", "this"),
     exp.Sign: ("sign", "this"),
     exp.Lower: ("lower", "this"),
@@ -71,8 +74,6 @@ _NOW = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtime, e
 _CLOCKS = ("clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday")
 _PATTERNS = (exp.SimilarTo, exp.RegexpLike, exp.RegexpILike, exp.RegexpReplace, exp.RegexpExtract)
 _INSTEAD: dict[type[exp.Expression], str] = {
-    exp.SplitPart: "Use left, right, substr and strpos with constants.",
-    exp.Pad: "Use || with a constant.",
     exp.Rand: "Noise is added to every answer; rows are not sampled.",
     exp.Interval: "It stands beside + or -, as in x + INTERVAL '1 day', or beside a difference of"
     " times: a - b < INTERVAL '1 day'.",
@@ -249,7 +250,28 @@ def _read_time(bind: Bind, node: exp.Expression) -> Expr:
 
 def _concat(bind: Bind, node: exp.Expression) -> Expr:
     only(node, "expressions", "safe", "coalesce")
-    return build("concat", [bind(n) for n in node.expressions])
+    return build("concat", as_texts([bind(n) for n in node.expressions]))
+
+
+def _concat_ws(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "expressions", "safe", "coalesce")
+    return build("concat_ws", as_texts([bind(n) for n in node.expressions]))
+
+
+def as_texts(args: Sequence[Expr], *, bools: bool = False) -> list[Expr]:
+    """What is put together with texts, as the text that it is printed as. ``concat`` prints a
+    boolean in another way than a cast does, so those are texts for ``||`` only."""
+    if not any(arg.type is Type.TEXT for arg in args):
+        return list(args)
+    kinds = (Type.INT4, Type.INT8, Type.DATE, Type.UUID, *((Type.BOOL,) if bools else ()))
+    return [build_cast(arg, Type.TEXT) if arg.type in kinds else arg for arg in args]
+
+
+def _pad(bind: Bind, node: exp.Expression) -> Expr:
+    only(node, "this", "expression", "fill_pattern", "is_left")
+    nodes = [node.this, node.expression, node.args.get("fill_pattern")]
+    name = "lpad" if node.args.get("is_left") else "rpad"
+    return build(name, [bind(n) for n in nodes if n is not None])
 
 
 def _initcap(bind: Bind, node: exp.Expression) -> Expr:
@@ -260,10 +282,11 @@ def _initcap(bind: Bind, node: exp.Expression) -> Expr:
 
 
 def _trim(bind: Bind, node: exp.Expression) -> Expr:
-    only(node, "this", "position")
+    only(node, "this", "position", "expression")
     position = str(node.args.get("position") or "")
     name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(position, "btrim")
-    return build(name, [bind(node.this)])
+    nodes = [node.this, node.args.get("expression")]
+    return build(name, [bind(n) for n in nodes if n is not None])
 
 
 def _named(bind: Bind, node: exp.Expression) -> Expr | None:
@@ -310,6 +333,8 @@ _SPECIAL: dict[type[exp.Expression], Callable[[Bind, exp.Expression], Expr | Non
     exp.StrToTime: _read_time,
     exp.StrToDate: _read_time,
     exp.Concat: _concat,
+    exp.ConcatWs: _concat_ws,
+    exp.Pad: _pad,
     exp.Initcap: _initcap,
     exp.Trim: _trim,
     exp.Anonymous: _named,

@@ -8,7 +8,13 @@ from decimal import Decimal
 from sqlglot import exp
 
 from analyzer.bind_arrays import any_of, one_of, within_array
-from analyzer.bind_calls import FUNCTIONS_BY_SYNTAX, beside_times, call, refuse_function
+from analyzer.bind_calls import (
+    FUNCTIONS_BY_SYNTAX,
+    as_texts,
+    beside_times,
+    call,
+    refuse_function,
+)
 from analyzer.catalog import Given
 from analyzer.expressions import Constant, Expr
 from analyzer.functions import FUNCTIONS, build
@@ -139,6 +145,8 @@ class ExpressionBinder:
         if isinstance(node, _COMPARISONS):
             return build(name, [beside_times(self.bind, node.args[a]) for a in arguments])
         args = [self.bind(node.args[a]) for a in arguments]
+        if name == "||":
+            args = as_texts(args, bools=True)
         if name == "neg" and (negative := _negative(args[0])) is not None:
             return negative
         bound = build(name, args)
@@ -171,8 +179,9 @@ class ExpressionBinder:
             raise self.no_subquery(node)
         if isinstance(node, exp.Window):
             raise Unsupported(
-                "Window functions over protected rows are not supported.",
-                hint="Use GROUP BY with aggregates.",
+                "A window over protected rows stands in the select list of a subquery only.",
+                hint="Write SELECT ... FROM (SELECT ..., row_number() OVER (PARTITION BY key ORDER"
+                " BY x) AS n FROM ...) t, where key is the privacy unit's.",
             )
         if isinstance(node, exp.AggFunc | exp.WithinGroup) or (
             isinstance(node, exp.Anonymous) and str(node.this).lower() in _KNOWN_AGGREGATES

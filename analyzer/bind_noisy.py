@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from analyzer.bind_clauses import Item, aggregates, is_star, items_of, key_node
-from analyzer.bind_expressions import ExpressionBinder
+from analyzer.bind_own_windows import RowBinder
 from analyzer.bind_relations import RelationBinder
 from analyzer.catalog import Catalog, Given
 from analyzer.refusals import Refusal
@@ -69,13 +69,16 @@ class NoisyFinder:
         group = tree.args.get("group")
         nodes = list(group.expressions) if group is not None else []
         items = items_of(tree)
-        if group is None and tree.args.get("distinct") is not None:
-            nodes = [item.node for item in items]
+        distinct = tree.args.get("distinct")
+        if group is None and distinct is not None:
+            on = distinct.args.get("on")
+            nodes = [item.node for item in items] if on is None else list(on.expressions)
         try:
-            _, scope, _, owned = self._relations().source(tree, ctes)
+            relations = self._relations()
+            source, scope, where, owned = relations.source(tree, ctes)
             if owned.owner is None:
                 return True
-            rows = ExpressionBinder(scope, self.parameters, "GROUP BY")
+            rows = RowBinder(relations, scope, source, where, owned)
             keys = [item.bound for item in expanded([i for i in items if i.node in nodes], scope)]
             keys += [rows.bind(key_node(n, items, scope)) for n in nodes if not is_star(n)]
             return any(key is not None and key.facts.owner for key in keys)

@@ -19,7 +19,7 @@ from analyzer.expressions import Expr, Ref
 from analyzer.functions.base import coerce
 from analyzer.own_aggregates import own_aggregate, typed_argument
 from analyzer.refusals import UnboundedInfluence, Unsupported, WrongGrouping, WrongType
-from analyzer.relation import Derived, Grouped, OwnAggregate, Ownership, Relation, scans
+from analyzer.relation import Derived, Grouped, OwnAggregate, Ownership, Relation, max_rows_of
 from analyzer.scope import Fields, Scope, Subqueries
 from analyzer.syntax import only, position_of
 from analyzer.types import Type
@@ -137,7 +137,7 @@ class OwnBinder(ExpressionBinder):
             argument,
             kept,
             distinct=distinct,
-            max_rows=self._max_rows(),
+            max_rows=max_rows_of(self.source, self.binder.catalog.max_rows_contributed),
             protected=self.owned.owner is not None,
             per_unit=self._grouped_rows() == 1 and self.owned.owner is not None,
             empty=self.owned.owner is None and not self.keys,
@@ -184,12 +184,6 @@ class OwnBinder(ExpressionBinder):
         if self.names is None:
             self.names = (self.binder.spend(None), self.binder.spend(None))
         return self.names
-
-    def _max_rows(self) -> int:
-        """What the data owner expects of one unit, for the clamping bounds of counts and sums."""
-        own = [scan.table.max_rows_contributed for scan in scans(self.source)]
-        declared = [n for n in own if n is not None]
-        return max(declared, default=self.binder.catalog.max_rows_contributed)
 
     def _grouped_rows(self) -> int | None:
         """The most groups of one unit."""

@@ -160,7 +160,8 @@ class RelationBinder:
         if isinstance(node, exp.Lateral):
             raise Unsupported(
                 "LATERAL is not supported.",
-                hint="Join on the privacy unit's key, or group by it in a subquery.",
+                hint="Join with a subquery that is grouped by the privacy unit's key, or write"
+                " (SELECT max(x) FROM ... WHERE key = outer.key) where its value is needed.",
                 position=position_of(node),
             )
         raise Unsupported(f"{spoken(node)} is not supported in FROM.", position=position_of(node))

@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from analyzer.bind_clauses import aggregates, inner, output_name, refuse_clauses
 from analyzer.bind_combined import combined
-from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_own import OwnBinder, fields_of, grouped
+from analyzer.bind_own_windows import RowBinder, first_rows, in_full_order
 from analyzer.expressions import Expr
 from analyzer.functions.base import coerce
 from analyzer.functions.clamps import narrowed
@@ -68,16 +68,23 @@ def _select(
             f"{spoken(tree)} is not supported in a subquery.",
             position=position_of(tree) or position,
         )
-    refuse_clauses(tree, "order", "limit", "offset")
+    distinct = tree.args.get("distinct")
+    first = distinct is not None and distinct.args.get("on") is not None
+    refuse_clauses(tree, *(() if first else ("order",)), "limit", "offset")
     clauses = ("with_", "expressions", "from_", "joins", "where", "group", "having", "distinct")
-    only(tree, *clauses)
+    only(tree, *clauses, "order")
     source, scope, where, owned = binder.source(tree, ctes, outer)
     own = OwnBinder(binder, scope, source, where, owned)
     if tree.args.get("group") or tree.args.get("having") or any(map(aggregates, tree.expressions)):
         return grouped(tree, own)
-    labels, columns = _columns(tree, scope, binder)
-    if tree.args.get("distinct") is not None:
-        only(tree.args["distinct"])
+    rows = RowBinder(binder, scope, source, where, owned)
+    labels, columns = _columns(tree, rows)
+    if distinct is not None and first:
+        only(distinct, "on")
+        return first_rows(rows, tree, labels, columns), labels
+    columns = in_full_order(columns)
+    if distinct is not None:
+        only(distinct)
         columns = [coerce(e, Type.TEXT) for e in columns]
         return own.relation([own.key(e) for e in columns], None, position_of(tree)), labels
     name = binder.spend(position)
@@ -85,12 +92,9 @@ def _select(
     return Derived(name, source, where, tuple(columns), owned.owner, owned.rows), labels
 
 
-def _columns(
-    tree: exp.Select, scope: Scope, binder: RelationBinder
-) -> tuple[list[str], list[Expr]]:
+def _columns(tree: exp.Select, rows: RowBinder) -> tuple[list[str], list[Expr]]:
     labels: list[str] = []
     columns: list[Expr] = []
-    rows = ExpressionBinder(scope, binder.parameters, "a subquery's select list")
     for item in tree.expressions:
         node = inner(item)
         if isinstance(node, exp.Star) or (
@@ -98,7 +102,7 @@ def _columns(
         ):
             only(node if isinstance(node, exp.Star) else node.this)
             table, places = qualifiers_of(node)
-            for label, ref in scope.stars(table, position_of(node), places):
+            for label, ref in rows.scope.stars(table, position_of(node), places):
                 labels.append(label)
                 columns.append(ref)
         else:

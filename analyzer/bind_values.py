@@ -184,8 +184,9 @@ class _Value:
         for one in equal[1:]:
             on = build("and", [on, one])
         if not is_pinned(found, {ref.alias for ref in outer}, equal):
-            raise Unsupported(
+            raise UnboundedInfluence(
                 "A subquery that stands for a value could find several rows.",
+                detail="That it fails would say that there are.",
                 hint="Take an aggregate of them, such as max(x).",
                 position=self.position,
             )

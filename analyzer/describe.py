@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.expressions import Aggregate, Call, Constant, Exists, Expr, Ref, Within
+from analyzer.expressions import Aggregate, Call, Constant, Exists, Expr, OverRows, Ref, Within
 
 
 def describe(expression: Expr) -> str:
@@ -20,6 +20,8 @@ def describe(expression: Expr) -> str:
         return f"{describe(expression.value)} in (...)"
     parts = [describe(arg) for arg in expression.args]
     name = expression.function
+    if isinstance(expression, OverRows):
+        return f"{name}({', '.join(parts)}) over (...)"
     if name == "neg":
         return f"-{parts[0]}"
     if name == "case":

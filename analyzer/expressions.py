@@ -15,7 +15,7 @@ from analyzer.catalog import Scalar, ValuesFrom
 from analyzer.types import Type
 
 if TYPE_CHECKING:
-    from analyzer.relation import Relation
+    from analyzer.relation import OwnAggregate, Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,43 @@ class Within:
         return self.value.nullable or self.column.nullable
 
 
-Expr = Ref | Constant | Call | Aggregate | Exists | Within
+@dataclass(frozen=True, slots=True)
+class SortedBy:
+    """One item of a window's ORDER BY."""
+
+    expression: Expr
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OverRows:
+    """A window function over the rows that one unit has in a SELECT, so it stays that unit's. It
+    is a part of a column of a subquery, and of nothing else."""
+
+    function: str
+    args: tuple[Expr, ...]
+    aggregate: OwnAggregate | None = field(hash=False)
+    """What is added up, where it is that; its argument is the one of ``args``."""
+    owner: Expr
+    """The unit key of each row, which is partitioned by in any case."""
+    type: Type = field(hash=False)
+    nullable: bool = field(hash=False)
+    facts: Facts = field(hash=False)
+    partition: tuple[Expr, ...] = ()
+    order: tuple[SortedBy, ...] = ()
+    ties: tuple[Ref, ...] = ()
+    """What puts rows in order that are equal in ``order``: all columns that the SELECT reads."""
+    detail: str = ""
+    """More arguments, which are constants."""
+
+    @property
+    def ordered_by_all(self) -> bool:
+        """Whether rows that are equal in ``order`` are told apart."""
+        return self.function in ("row_number", "lag", "lead", "first_value")
+
+
+Expr = Ref | Constant | Call | Aggregate | Exists | Within | OverRows
 
 
 def children(expression: Expr) -> tuple[Expr, ...]:
@@ -225,6 +261,9 @@ def children(expression: Expr) -> tuple[Expr, ...]:
             return expression.reads
         case Within():
             return (expression.value,)
+        case OverRows():
+            keys = (key.expression for key in expression.order)
+            return (*expression.args, *expression.partition, *keys, *expression.ties)
 
 
 def walk(expression: Expr) -> list[Expr]:

@@ -18,7 +18,7 @@ from analyzer.types import Type
 
 FUNCTIONS = ("count", "sum", "avg", "min", "max", "bool_and", "bool_or")
 _SORTABLE = (Type.TEXT, Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ, Type.INTERVAL)
-_MOST_ROWS = Fraction(2**63)
+MOST_ROWS = Fraction(2**63)
 """More rows than any query can make: proves ranges, and bounds nothing."""
 
 
@@ -49,7 +49,7 @@ def typed_argument(function: str, argument: Expr) -> Expr:
 
 def own_aggregate(
     function: str,
-    argument: Ref | None,
+    argument: Expr | None,
     condition: Ref | None,
     *,
     distinct: bool,
@@ -93,7 +93,7 @@ def own_aggregate(
     return OwnAggregate(function, argument, distinct, condition, type_, nullable, facts)
 
 
-def _type(function: str, argument: Ref | None) -> Type:
+def _type(function: str, argument: Expr | None) -> Type:
     """PostgreSQL's result type."""
     if function == "count":
         return Type.INT8
@@ -104,12 +104,12 @@ def _type(function: str, argument: Ref | None) -> Type:
     return kind
 
 
-def _facts(function: str, argument: Ref | None, max_rows: int, *, least: Fraction) -> Facts:
+def _facts(function: str, argument: Expr | None, max_rows: int, *, least: Fraction) -> Facts:
     """``least``: what a count is at least: a group that has a row counts it, but for a filter."""
     if function == "count":
         return Facts(
             Type.INT8,
-            Interval(least, _MOST_ROWS - 1),
+            Interval(least, MOST_ROWS - 1),
             Interval(least, Fraction(max_rows)),
             Fraction(1),
             on_grid=True,
@@ -126,7 +126,7 @@ def _facts(function: str, argument: Ref | None, max_rows: int, *, least: Fractio
         return Facts(Type.NUMERIC, physical, old.declared, holds_owner=holds)
     return Facts(
         Type.NUMERIC,
-        _times(physical, _MOST_ROWS),
+        _times(physical, MOST_ROWS),
         _times(old.declared, Fraction(max_rows)),
         old.tick,
         old.on_grid,
@@ -143,9 +143,12 @@ def _times(interval: Interval, rows: Fraction) -> Interval:
     )
 
 
-def render(aggregate: OwnAggregate, argument: str, condition: str) -> str:
-    """The aggregate as SQL over printed columns, in its ``facts.stored``."""
+def render(aggregate: OwnAggregate, argument: str, condition: str, *, over: bool = False) -> str:
+    """The aggregate as SQL over printed columns, in its ``facts.stored``, which is for the caller
+    to see to where OVER follows (``over``)."""
     text = _render_call(aggregate, argument)
+    if over:
+        return text
     if aggregate.condition is not None:
         text = _filtered(text, condition)
     if aggregate.function not in ("min", "max"):

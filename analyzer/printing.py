@@ -20,7 +20,17 @@ from analyzer.canonical import (
 )
 from analyzer.canonical_joins import in_steps, inside, owner_in, parts
 from analyzer.catalog import Table
-from analyzer.expressions import Aggregate, Call, Constant, Exists, Expr, Ref, Within
+from analyzer.expressions import (
+    Aggregate,
+    Call,
+    Constant,
+    Exists,
+    Expr,
+    OverRows,
+    Ref,
+    SortedBy,
+    Within,
+)
 from analyzer.functions import render
 from analyzer.functions.base import as_type
 from analyzer.functions.comparison import same_storage
@@ -122,6 +132,8 @@ class Printer:
             sides = (expression.value, expression.column)
             value, column = same_storage(sides, [self.expression(e) for e in sides])
             return f"({value} IN (SELECT {column} FROM {self.relation(expression.source)}))"
+        if isinstance(expression, OverRows):
+            return self._over_rows(expression)
         assert not isinstance(expression, Aggregate), "aggregates are planned before printing"
         plain = plain_form(expression)
         if not isinstance(plain, Call):
@@ -131,6 +143,34 @@ class Printer:
         if len(texts) == 1 and call.function in {"and", "or", "coalesce"}:  # the same, said twice
             return as_type(texts[0], call.args[0], call.facts.stored)
         return render(call, texts)
+
+    def _over_rows(self, window: OverRows) -> str:
+        """Its partition is one unit's in any case, and its order complete where it matters."""
+        args = [self.expression(arg) for arg in window.args]
+        call = f"{window.function}({''.join(args)}{window.detail})"
+        if window.aggregate is not None:
+            call = render_own(window.aggregate, "".join(args), "", over=True)
+        forms = sorted(map(self._group_form, window.partition), key=order)
+        by = list(dict.fromkeys((self.expression(window.owner), *forms)))
+        keys = [self._own_order(key) for key in window.order]
+        if window.ordered_by_all:
+            assert window.ties, "rows of one unit are in an order of their own"
+            ties = set(map(self._group_form, window.ties)) - set(by)
+            keys += sorted(ties, key=order)
+        ordered = f" ORDER BY {', '.join(keys)}" if keys else ""
+        over = f"{call} OVER (PARTITION BY {', '.join(by)}{ordered})"
+        extreme = window.function in ("min", "max")
+        return plain(over, window.facts.stored) if extreme else f"({over})"
+
+    def _group_form(self, expression: Expr) -> str:
+        return group_form(self.expression(expression), expression.facts.stored)
+
+    def _own_order(self, key: SortedBy) -> str:
+        text = self.expression(key.expression)
+        if key.expression.type is Type.TEXT:
+            text = f'({text} COLLATE "default")'
+        down, nulls = "DESC" if key.descending else "ASC", "FIRST" if key.nulls_first else "LAST"
+        return f"{text} {down} NULLS {nulls}"
 
     def source(self, relation: Relation, where: Expr | None, *more: str) -> str:
         """FROM's item and WHERE, if there is anything to demand: ``more`` first."""
@@ -208,7 +248,7 @@ class Printer:
             owner = f"{self._alias(grouped.source.alias)}.owner"
             columns.append(f"{owner} AS owner")
             by.append(owner)
-        forms = [group_form(self.expression(key), key.facts.stored) for key in grouped.keys]
+        forms = [self._group_form(key) for key in grouped.keys]
         keys = [plain(f, key.facts.stored) for f, key in zip(forms, grouped.keys, strict=True)]
         by += sorted(forms, key=order)
         columns += self._named(grouped.alias, "k", keys)

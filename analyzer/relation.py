@@ -52,8 +52,8 @@ class OwnAggregate:
 
     function: str
     """``count``, ``sum``, ``avg``, ``min``, ``max``, ``bool_and`` or ``bool_or``."""
-    argument: Ref | None
-    """A column of the relation that is grouped; None counts rows."""
+    argument: Expr | None
+    """A column of the relation that is grouped, or what a window reads; None counts rows."""
     distinct: bool
     condition: Ref | None
     """FILTER: which rows take part."""
@@ -173,6 +173,12 @@ def scans(relation: Relation) -> Iterable[Scan]:
     else:
         yield from scans(relation.left)
         yield from scans(relation.right)
+
+
+def max_rows_of(relation: Relation, usual: int) -> int:
+    """What the data owner expects of one unit in a relation, for the clamping bounds of counts."""
+    own = [scan.table.max_rows_contributed for scan in scans(relation)]
+    return max((n for n in own if n is not None), default=usual)
 
 
 def visible_scans(relation: Relation) -> list[Scan]:

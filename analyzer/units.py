@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from analyzer.catalog import Catalog, Table
-from analyzer.expressions import Call, Expr, Ref, walk
+from analyzer.expressions import Call, Constant, Expr, OverRows, Ref, walk
 from analyzer.refusals import UnboundedInfluence
 from analyzer.relation import (
     Derived,
@@ -164,7 +164,8 @@ class _Owners:
         if owner is None:
             return PUBLIC
         key = Ref(relation.alias, "owner", owner.type, True, owner.facts)
-        return Ownership(key, relation.rows)
+        most = [_most(relation, one) for one in known] if isinstance(relation, Derived) else []
+        return Ownership(key, min((n for n in (*most, relation.rows) if n), default=None))
 
     def _join(self, join: Join, known: Sequence[Expr]) -> Ownership:
         conditions = conjuncts(join.on)
@@ -200,6 +201,23 @@ class _Owners:
                 hint=join_hint(join.left, join.right, self.names(), self.catalog),
             )
         return Ownership(left.owner, _paired(join, usable, left.rows, right.rows))
+
+
+def _most(relation: Derived, condition: Expr) -> int | None:
+    """The rows of one unit that a condition on their numbers leaves: those that row_number gave to
+    all rows of the unit, one by one."""
+    if not isinstance(condition, Call) or condition.function not in ("=", "<=", "<"):
+        return None
+    number, most = condition.args
+    if not isinstance(number, Ref) or number.alias != relation.alias or number.name == "owner":
+        return None
+    window = relation.columns[int(number.name[1:])]
+    if not isinstance(window, OverRows) or window.function != "row_number":
+        return None
+    value = most.value if isinstance(most, Constant) else None
+    if not isinstance(value, int) or not all(e.facts.per_unit for e in window.partition):
+        return None
+    return max(value, 1)
 
 
 def relation_owner(relation: Derived | Grouped | Union) -> Expr | None:

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from analyzer.expressions import Call, Constant, Expr, Interval
-from analyzer.functions.base import Function, arity, coerce, merged, one_collation, static_integer
+from analyzer.functions.base import (
+    Function,
+    arity,
+    coerce,
+    constant,
+    merged,
+    one_collation,
+    static_integer,
+)
 from analyzer.refusals import BadArgument, BadPattern, TooComplex, WrongType
 from analyzer.types import Type
 
@@ -26,10 +34,15 @@ both are made to repeat themselves, and does not stop for a time limit meanwhile
 _USUAL = 1_000
 """Characters that a text of unknown length is taken to have, where it is asked how long something
 takes. One of a million takes as much longer, and is rare."""
-_SLOW = frozenset({"lower", "upper", "initcap", "btrim", "ltrim", "rtrim", "ilike"})
+_SLOW = frozenset(
+    {"lower", "upper", "initcap", "btrim", "ltrim", "rtrim", "ilike", "reverse", "translate"}
+)
 """These go from character to character, at some 15 nanoseconds each; others at some three."""
 _SHORT = 20
 """Characters that are looked for in any text: one pass over it takes about as long."""
+
+
+_BLANK = constant(" ")
 
 
 def _texts(name: str, args: Sequence[Expr]) -> list[Expr]:
@@ -62,8 +75,9 @@ def _length_of(expression: Expr) -> Fraction | None:
 
 def _same_length(name: str, args: Sequence[Expr]) -> Call:
     """One text to another one: trimmed, or each character to at most three others."""
-    arity(name, args, 1)
-    typed = _texts(name, args)
+    trims = name.endswith("trim")
+    arity(name, args, 1, 2 if trims else 1)
+    typed = [*_texts(name, args[:1]), *(short_text(name, a) for a in args[1:])]
     length = _length_of(typed[0])
     grows = name in ("lower", "upper", "initcap")
     return _call(name, typed, length * 3 if grows and length is not None else length)
@@ -85,7 +99,58 @@ def to_convert(text: str, expression: Expr) -> str:
 
 
 def _render_converted(call: Call, args: Sequence[str]) -> str:
-    return f"{call.function}({to_convert(args[0], call.args[0])})"
+    more = [call.detail] if call.detail else []
+    parts = [to_convert(args[0], call.args[0]), *args[1:], *more]
+    return f"{call.function}({', '.join(parts)})"
+
+
+def short_text(name: str, expression: Expr) -> Expr:
+    """An argument that is looked for in a text at each place of it.
+
+    Raises:
+        BadArgument: it is no constant of at most 20 characters.
+    """
+    typed = coerce(expression, Type.TEXT)
+    value = typed.value if isinstance(typed, Constant) else None
+    if not isinstance(value, str) or len(value) > _SHORT:
+        raise BadArgument(f"{name} takes a constant text of at most {_SHORT} characters here.")
+    return typed
+
+
+def _split_part(name: str, args: Sequence[Expr]) -> Call:
+    """``split_part(x, delimiter, n)``: the n-th part, an empty text where there are fewer."""
+    arity(name, args, 3)
+    typed = [*_texts(name, args[:1]), short_text(name, args[1])]
+    part = static_integer(name, args[2], 1, 1_000)
+    return _call(name, typed, _length_of(typed[0]), str(part))
+
+
+def _translate(name: str, args: Sequence[Expr]) -> Call:
+    """``translate(x, from, to)``: each character to another, or to none."""
+    arity(name, args, 3)
+    typed = [*_texts(name, args[:1]), *(short_text(name, a) for a in args[1:])]
+    return _call(name, typed, _length_of(typed[0]))
+
+
+def _pad(name: str, args: Sequence[Expr]) -> Call:
+    """``lpad(x, length, fill)``, which also cuts what is longer."""
+    arity(name, args, 2, 3)
+    fill = short_text(name, args[2] if len(args) == 3 else _BLANK)
+    length = static_integer(name, args[1], 0, 1_000)
+    return _call(name, [*_texts(name, args[:1]), fill], Fraction(length), str(length))
+
+
+def _render_pad(call: Call, args: Sequence[str]) -> str:
+    return f"{call.function}({args[0]}, {call.detail}, {args[1]})"
+
+
+def _with_separator(name: str, args: Sequence[Expr]) -> Call:
+    """``concat_ws(separator, ...)``, which passes over parts that are NULL."""
+    arity(name, args, 2, 100)
+    separator, parts = short_text(name, args[0]), _texts(name, args[1:])
+    length = sum((_part_length(a) for a in parts), Fraction(_SHORT * len(parts)))
+    call = _call(name, [separator, *parts], _bounded(length))
+    return Call(name, call.args, call.type, False, call.facts)
 
 
 def _searched(text: str, expression: Expr, wanted: Expr) -> str:
@@ -129,15 +194,19 @@ def _bounded(length: Fraction) -> Fraction:
 def _render_together(call: Call, args: Sequence[str]) -> str:
     parts = [_part(t, e) for t, e in zip(args, call.args, strict=True)]
     parts = one_collation(parts, call.args)
-    return f"concat({', '.join(parts)})" if call.function == "concat" else f"({' || '.join(parts)})"
+    return (
+        f"({' || '.join(parts)})"
+        if call.function == "||"
+        else f"{call.function}({', '.join(parts)})"
+    )
 
 
 def _replace(name: str, args: Sequence[Expr]) -> Call:
     """``replace(x, from, to)`` with constants: what it can grow to is known."""
     arity(name, args, 3)
     typed = _texts(name, args)
-    for constant in typed[1:]:
-        if not isinstance(constant, Constant) or constant.value is None:
+    for argument in typed[1:]:
+        if not isinstance(argument, Constant) or argument.value is None:
             raise BadArgument("replace takes constants for what it looks for and what it puts.")
     grown = max(_length_of(typed[2]) or Fraction(0), Fraction(1))
     return _call(name, typed, _bounded(_part_length(typed[0]) * grown))
@@ -271,6 +340,12 @@ FUNCTIONS = (
         Function(name, _same_length, _render_converted)
         for name in ("lower", "upper", "initcap", "btrim", "ltrim", "rtrim")
     ),
+    Function("reverse", _same_length, _render_converted),
+    Function("split_part", _split_part, _render_converted),
+    Function("translate", _translate, _render_converted),
+    Function("lpad", _pad, _render_pad),
+    Function("rpad", _pad, _render_pad),
+    Function("concat_ws", _with_separator, _render_together),
     Function("||", _together, _render_together),
     Function("concat", _together, _render_together),
     Function("replace", _replace, _render_replace),

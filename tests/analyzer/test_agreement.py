@@ -102,7 +102,7 @@ def test_every_question_of_the_tests_and_the_docs_is_accepted():
 _SAYS_NOTHING = {
     (exp.Identifier, "quoted"),  # where the name is lower case
     (exp.Div, "typed"), (exp.Div, "safe"), (exp.DPipe, "safe"), (exp.Count, "big_int"),
-    (exp.Concat, "coalesce"), (exp.Greatest, "ignore_nulls"), (exp.Least, "ignore_nulls"),
+    (exp.Concat, "coalesce"), (exp.ConcatWs, "coalesce"), (exp.Greatest, "ignore_nulls"), (exp.Least, "ignore_nulls"),
     (exp.Interval, "fraction_in_string"), (exp.Fetch, "direction"), (exp.LimitOptions, "rows"),
     (exp.Fetch, "limit_options"), (exp.Join, "kind"),
 }  # fmt: skip

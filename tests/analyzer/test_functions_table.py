@@ -98,11 +98,17 @@ SAMPLES: dict[str, list[str]] = {
     "lower": ["lower(t)"],
     "upper": ["upper(t || 'x')"],
     "initcap": ["initcap(t)"],
-    "btrim": ["btrim(t)", "trim(t)"],
-    "ltrim": ["ltrim(t)"],
-    "rtrim": ["rtrim(t)"],
-    "||": ["t || t1 || 'x'"],
-    "concat": ["concat(t, t1, 'x', NULL)", "concat(t)"],
+    "btrim": ["btrim(t)", "trim(t)", "trim(BOTH 'ax' FROM t)", "btrim(t, '')"],
+    "ltrim": ["ltrim(t)", "ltrim(t, 'ab ')"],
+    "rtrim": ["rtrim(t)", "trim(TRAILING ' x' FROM t)"],
+    "||": ["t || t1 || 'x'", "t || i", "'n' || l || b", "d || ' ' || t", "u || t"],
+    "concat": ["concat(t, t1, 'x', NULL)", "concat(t)", "concat(t, i, d, u)"],
+    "concat_ws": ["concat_ws(', ', t, t1, 'x', NULL)", "concat_ws('', t)", "concat_ws('-', t, i)"],
+    "reverse": ["reverse(t)"],
+    "split_part": ["split_part(t, ' ', 1)", "split_part(t, 'a', 2)", "split_part(t, '', 1)"],
+    "translate": ["translate(t, 'abx', 'AB')", "translate(t, '', 'b')"],
+    "lpad": ["lpad(t, 5, '0')", "lpad(t, 3)", "lpad(t, 0, 'ab')", "lpad(i::text, 12, 'xy')"],
+    "rpad": ["rpad(t, 5, 'ab')", "rpad(t, 1000)", "rpad(t, 4, '')"],
     "replace": ["replace(t, 'a', 'bcd')", "replace(t, '', 'b')", "replace(t, 'a', '')"],
     "length": ["length(t)", "char_length(t)", "character_length(left(t, 5))"],
     "strpos": ["strpos(t, 'a')", "position('a' IN t)", "strpos(t, t1)", "strpos(left(t, 0), '')"],
@@ -661,8 +667,17 @@ substr(t, i) | constant integer
 substring(t FROM 'a') | constant integer
 left(t, i) | constant integer
 replace(t, t1, 'a') | constants
-split_part(t, 'a', 1) | left
-lpad(t, 10) | constant
+split_part(t, t1, 1) | constant text
+split_part(t, 'a', 0) | constant integer
+split_part(t, 'a', i) | constant integer
+lpad(t, i) | constant integer
+lpad(t, 10, t1) | constant text
+concat_ws(t, t1, 'a') | constant text
+translate(t, 'aaaaaaaaaaaaaaaaaaaaaa', 'b') | constant text
+trim(BOTH t1 FROM t) | constant text
+t || n | CAST
+concat(t, b) | CAST
+i || i = '1' | text
 t SIMILAR TO 'a' | LIKE
 t LIKE 'a!' ESCAPE '!' | escape
 t LIKE 'a' ESCAPE 'xy' | one character

@@ -152,7 +152,7 @@ def test_what_is_refused_says_what_to_write(sql, hint):
         ("SELECT avg(n) FROM (SELECT patient_id, stddev(cost) AS n FROM visits GROUP BY 1) x", "0A000"),
         ("SELECT avg(n) FROM (SELECT patient_id, kind, count(*) AS n FROM visits GROUP BY 1) x", "42803"),
         ("SELECT avg(n) FROM (SELECT DISTINCT patient_id, count(*) AS n FROM visits GROUP BY 1) x", "0A000"),
-        ("SELECT count(*) FROM (SELECT DISTINCT ON (patient_id) patient_id FROM visits) x", "0A000"),
+        ("SELECT count(*) FROM (SELECT DISTINCT ON (kind) patient_id FROM visits) x", "0A000"),
         ("SELECT avg(n) FROM (SELECT patient_id, max(patient_id = 3) AS n FROM visits GROUP BY 1) x", "42804"),
         ("SELECT count(*) FROM patients WHERE id IN (SELECT patient_id, id FROM visits)", "42601"),
         ("SELECT count(*) FROM patients WHERE city IN (SELECT count(*) FROM cities GROUP BY region)", "42804"),

@@ -584,6 +584,63 @@ LOOKED_UP = (
     ),
 )
 
+TIED = (
+    "SELECT kind, sum(cost) FROM (SELECT patient_id, kind, cost, row_number() OVER (PARTITION BY"
+    " patient_id ORDER BY cost > 50) AS n FROM visits) t WHERE n <= 2 GROUP BY kind"
+)
+"""Which rows come first is for us to say: PostgreSQL says it by how they are stored."""
+OVER_OWN_ROWS = (
+    (
+        "SELECT kind, count(*), sum(cost) FROM (SELECT patient_id, kind, cost, row_number() OVER"
+        " (PARTITION BY patient_id ORDER BY visited_at, id) AS n FROM visits) t WHERE n = 1"
+        " GROUP BY kind"
+    ),
+    # The first of each kind: as many rows of a person as there are kinds.
+    (
+        "SELECT count(*), sum(cost) FROM (SELECT patient_id, cost, row_number() OVER (PARTITION BY"
+        " patient_id, kind ORDER BY visited_at, id) AS n FROM visits) t WHERE n = 1"
+    ),
+    (
+        "SELECT n, count(*) FROM (SELECT p.id, v.kind, rank() OVER (PARTITION BY p.id, p.sex ORDER BY"
+        " v.cost DESC NULLS LAST) AS n FROM patients p JOIN visits v ON v.patient_id = p.id) t"
+        " GROUP BY n"
+    ),
+    (
+        "SELECT count(*), sum(least(greatest(cost - before, -100), 100)) FROM (SELECT patient_id,"
+        " cost, lag(cost) OVER (PARTITION BY patient_id ORDER BY visited_at, id) AS before FROM"
+        " visits) t WHERE cost IS NOT NULL AND before IS NOT NULL"
+    ),
+    (
+        "SELECT following, count(*) FROM (SELECT patient_id, kind, lead(kind) OVER (PARTITION BY"
+        " patient_id ORDER BY visited_at, id) AS following FROM visits) t WHERE kind = 'planned'"
+        " GROUP BY 1"
+    ),
+    (
+        "SELECT kind, avg(least(greatest(share, 0), 1)) FILTER (WHERE share IS NOT NULL) FROM (SELECT"
+        " patient_id, kind, greatest(cost, 0) / NULLIF(sum(greatest(cost, 0)) OVER (PARTITION BY"
+        " patient_id), 0) AS share, count(*) OVER (PARTITION BY patient_id, kind) AS n FROM visits) t"
+        " WHERE n < 5 GROUP BY kind"
+    ),
+    (
+        "SELECT so_far > 100, count(*) FROM (SELECT patient_id, sum(cost) OVER (PARTITION BY"
+        " patient_id ORDER BY visited_at) AS so_far, max(diagnosis) OVER (PARTITION BY patient_id)"
+        " AS d, dense_rank() OVER (PARTITION BY patient_id ORDER BY diagnosis) AS r FROM visits) t"
+        " WHERE d > 'b' AND r < 4 GROUP BY 1"
+    ),
+    (
+        "SELECT kind, count(*), sum(cost) FROM (SELECT DISTINCT ON (patient_id) kind, cost FROM"
+        " visits ORDER BY patient_id, visited_at DESC, id) t GROUP BY kind"
+    ),
+    (
+        "SELECT count(*), sum(c) FROM (SELECT DISTINCT ON (v.kind, p.id) p.id, v.kind, v.cost AS c"
+        " FROM patients p JOIN visits v ON v.patient_id = p.id ORDER BY 2, id, c, v.id) t"
+    ),
+    (
+        "SELECT k, count(*) FROM (SELECT DISTINCT patient_id, first_value(kind) OVER (PARTITION BY"
+        " patient_id ORDER BY visited_at, id) AS k FROM visits) t GROUP BY k"
+    ),
+)
+
 PUBLIC_ROWS = (
     "SELECT * FROM cities",
     "SELECT region, count(*), min(name) FROM cities WHERE name <> 'Oslo' GROUP BY region",
@@ -610,5 +667,6 @@ ALL = (
     *SEVERAL_BLOCKS,
     *COMBINED,
     *LOOKED_UP,
+    *OVER_OWN_ROWS,
     *PUBLIC_ROWS,
 )

@@ -82,7 +82,8 @@ def differences(
         elif not _is_total_of_nothing(plan, row):
             found.append(f"{row} is missing")
     expected = [_key(plan, theirs[at]) for at in sorted(matched)]
-    if "ORDER BY" in sql and [_key(plan, own[i]) for i in sorted(matched.values())] != expected:
+    here = [_key(plan, own[i]) for i in sorted(matched.values())]
+    if "ORDER BY" in _outside(sql) and here != expected:
         found.append("the order differs")
     more = [own[i] for i in sorted(left)]
     if more and not _are_public(plan):
@@ -91,6 +92,14 @@ def differences(
         if column.name == "count" and any(row[i] != 0 for row in more):
             found.append(f"a group without rows counts some: {more[:3]}")
     return found
+
+
+def _outside(sql: str) -> str:
+    """The text without what stands in parentheses."""
+    inside = re.compile(r"\([^()]*\)")
+    while inside.search(sql):
+        sql = inside.sub("", sql)
+    return sql
 
 
 def _alike(plan: PrivatePlan, mine: Row, other: Row) -> bool:
@@ -153,9 +162,10 @@ def test_everyday_queries_mean_what_postgres_means(
 
 
 def test_most_everyday_queries_are_answered() -> None:
-    assert len(everyday.QUERIES) == 60
-    assert len(everyday.ANSWERED) == 60 - len(everyday.REFUSED)
-    for sql in set(everyday.QUERIES) - set(everyday.ANSWERED):
+    every = (*everyday.QUERIES, *everyday.MORE)
+    assert len(everyday.QUERIES) == len(everyday.MORE) == 60
+    assert len(everyday.ANSWERED) == 120 - len(everyday.REFUSED)
+    for sql in set(every) - set(everyday.ANSWERED):
         with pytest.raises(Refusal):
             analyze(sql, data.catalog(), now=datetime.now(UTC))
     for sql in everyday.ANSWERED:

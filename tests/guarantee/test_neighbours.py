@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 
 import pytest
@@ -17,7 +18,8 @@ from tests.analyzer.golden import indexed
 from tests.guarantee import data, questions
 from tests.guarantee.conftest import Place
 from tests.guarantee.generator import Generator
-from tests.guarantee.replay import replay
+from tests.guarantee.replay import Replay, replay
+from tests.postgres import Postgres
 
 
 @pytest.mark.parametrize("sql", questions.ALL)
@@ -65,6 +67,26 @@ def test_rows_in_the_order_of_an_index_give_the_same(sql: str, wild_places: list
     ordered, plain = analyze(sql, INDEXED), analyze(sql, data.catalog())
     for source, _ in wild_places:
         assert source.exact(ordered) == source.exact(plain)
+
+
+@pytest.fixture(scope="module")
+def turned(postgres: Postgres) -> Iterator[list[Replay]]:
+    """The same rows, stored in one order and in the other."""
+    with ExitStack() as stack:
+        small = data.wild(3)
+        back = data.Small({name: rows[::-1] for name, rows in small.tables.items()})
+        places = []
+        for one in (small, back):
+            uri = postgres.fresh()
+            data.build(uri, one)
+            places.append(stack.enter_context(Replay(uri, planned_once=False)))
+        yield places
+
+
+@pytest.mark.parametrize("sql", [questions.TIED, *questions.OVER_OWN_ROWS, *questions.LOOKED_UP])
+def test_rows_stored_in_another_order_give_the_same(sql: str, turned: list[Replay]) -> None:
+    plan = analyze(sql, data.catalog())
+    assert turned[0].exact(plan) == turned[1].exact(plan)
 
 
 def random_plans(
