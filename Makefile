@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where .venv is activated, python3 is the one in it, which has no pip and may be about to go.
+export PATH := $(subst $(CURDIR)/$(BIN):,,$(PATH))
 READY := $(VENV)/.ready
 # Drivers and client programs that tests drive, kept apart: epsql itself needs none of them.
 CLIENTS := .clients

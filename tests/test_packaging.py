@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import tomllib
@@ -188,6 +189,16 @@ def test_a_python_without_pip_or_venv_is_told_so(clone):
     done = make("test", fake_python(clone, fails_on="venv"), cwd=clone)
     assert done.returncode != 0
     assert "apt-get install python3-pip python3-venv" in done.stdout
+
+
+def test_an_activated_environment_does_not_set_itself_up(clone, monkeypatch):
+    own = clone / ".venv" / "bin"
+    own.mkdir(parents=True)
+    (own / "python3").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{own}:{os.environ['PATH']}")
+    used = make("--eval=which: ; @command -v python3", "which", cwd=clone).stdout
+    assert used.strip()
+    assert not used.startswith(str(own))
 
 
 def test_a_second_run_starts_at_once(clone):
