@@ -17,7 +17,7 @@ _Reader = Callable[[Fields], Form]
 
 _READERS: dict[str, tuple[_Reader, frozenset[str]]] = {}
 _SPOKEN = {
-    "A_Indirection": "Subscripts and fields of rows are not supported.",
+    "A_Indirection": "Fields of rows, and subscripts but (array)[1], are not supported.",
     "AEXPR_OP_ALL": "ALL is supported as <> ALL (...) only.",
     "AEXPR_OP_ANY": "ANY is supported as = ANY (...) only.",
     "AEXPR_SIMILAR": "SIMILAR TO is not supported.",

@@ -234,6 +234,17 @@ def _array(fields: Fields) -> Form:
     return ("array", *forms(fields.get("elements", ())))
 
 
+@reads("A_Indirection", "arg", "indirection")
+def _element(fields: Fields) -> Form:
+    """``(array)[1]``, with a whole number."""
+    first, *more = fields["indirection"]
+    index = first.get("A_Indices", {})
+    number = form_of(index["uidx"]) if index.keys() == {"uidx"} else ()
+    if more or number[:1] != ("int",):
+        raise unsupported("A_Indirection", fields)
+    return ("element", form_of(fields["arg"]), *number[1:])
+
+
 @reads("TypeName", "names", "typmods", "typemod", "arrayBounds")
 def _type(fields: Fields) -> Form:
     *schema, name = names(fields["names"])

@@ -14,7 +14,7 @@ from analyzer.agreement_words import (
     number,
 )
 from analyzer.refusals import SyntaxRefused, Unsupported
-from analyzer.syntax import array_beside, only, position_of
+from analyzer.syntax import array_beside, element_of, only, position_of
 
 _BINARY: dict[type[exp.Expression], str] = {
     exp.Add: "+",
@@ -231,6 +231,11 @@ def _cast(node: exp.Cast) -> Form:
     if type_ == "interval" and argument[0] == "string" and not modifiers:
         return interval(argument[1])
     return ("cast", argument, type_, *modifiers)
+
+
+@reads(exp.Bracket, args=("this", "expressions"))
+def _element(node: exp.Bracket) -> Form:
+    return ("element", form_of(node.this), element_of(node))
 
 
 @reads(exp.Array, args=("expressions", "value_constructor"))

@@ -8,18 +8,19 @@ from fractions import Fraction
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder, no_value_of_groups
+from analyzer.bind_noisy_aggregates import PAIRS
 from analyzer.bind_quantiles import EXTREMES, PERCENTILES, Argument, extreme, percentile
 from analyzer.bind_windows import Calls, refuse_companion
-from analyzer.expressions import Aggregate, Expr, Facts, Ref
+from analyzer.expressions import Aggregate, Call, Expr, Facts, Ref
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
 from analyzer.functions.clamps import narrowed
 from analyzer.functions.times import is_time
 from analyzer.ranges import NOISY, limited
-from analyzer.refusals import NoMechanism, RowsRefused, WrongGrouping, WrongType
+from analyzer.refusals import NoMechanism, RowsRefused, Unsupported, WrongGrouping, WrongType
 from analyzer.scope import Subqueries
-from analyzer.stages import cells_of
-from analyzer.syntax import only, scalars
+from analyzer.stages import ARRAY, cells_of
+from analyzer.syntax import element_of, only, scalars
 from analyzer.types import Type
 
 _ONE: dict[type[exp.Expression], tuple[str, str]] = {
@@ -32,22 +33,15 @@ _ONE: dict[type[exp.Expression], tuple[str, str]] = {
     exp.StddevSamp: ("stddev_samp", "stddev_samp"),
 }
 """Aggregates of one number: what is computed, and what the analyst calls it."""
-_TWO: dict[type[exp.Expression], tuple[str, str, str]] = {
-    exp.Corr: ("corr", "corr", "yx"),
-    exp.CovarPop: ("covar_pop", "covar_pop", "yx"),
-    exp.CovarSamp: ("covar_samp", "covar_samp", "yx"),
-    exp.RegrAvgx: ("regr_avgx", "avg", "x"),
-    exp.RegrAvgy: ("regr_avgy", "avg", "y"),
-    exp.RegrCount: ("regr_count", "count", "y"),
-    exp.RegrIntercept: ("regr_intercept", "regr_intercept", "yx"),
-    exp.RegrR2: ("regr_r2", "regr_r2", "yx"),
-    exp.RegrSlope: ("regr_slope", "regr_slope", "yx"),
-    exp.RegrSxx: ("regr_sxx", "squares", "x"),
-    exp.RegrSxy: ("regr_sxy", "regr_sxy", "yx"),
-    exp.RegrSyy: ("regr_syy", "squares", "y"),
+_OF_PAIRS: dict[type[exp.Expression], tuple[str, str]] = {
+    exp.RegrAvgx: ("avg", "x"),
+    exp.RegrAvgy: ("avg", "y"),
+    exp.RegrCount: ("count", "y"),
+    exp.RegrSxx: ("squares", "x"),
+    exp.RegrSyy: ("squares", "y"),
 }
-"""Aggregates of two numbers, (y, x): what the analyst calls them, what is computed, and of which of
-the two, where both are there."""
+"""Of the aggregates of two numbers, (y, x), those that need only one where both are there: what is
+computed, and of which."""
 _OVER_GROUPS = (exp.AggFunc, exp.Filter, exp.Window, *AGGREGATES)
 
 
@@ -85,8 +79,22 @@ class GroupBinder(ExpressionBinder):
             return self.calls.window(self, node)
         if isinstance(node, exp.Subquery):
             return self.value(node)
+        if isinstance(node, exp.Bracket):
+            return self._element(node)
         refuse_companion(node)
         return super()._bind(node)
+
+    def _element(self, node: exp.Bracket) -> Expr:
+        """One of several percentiles, or NULL where there are not so many."""
+        array, number = self.bind(node.this), element_of(node)
+        if not isinstance(array, Call) or array.function != ARRAY:
+            raise Unsupported(
+                "A subscript follows an array of percentiles, in parentheses.",
+                hint="Write (percentile_cont(ARRAY[0.25, 0.75]) WITHIN GROUP (ORDER BY x))[1].",
+            )
+        if number > len(array.args):
+            return constant(None, Type.FLOAT8)
+        return array.args[number - 1]
 
     def value(self, node: exp.Expression) -> Expr:
         if node in self.scope.values or not isinstance(node, exp.Subquery):
@@ -144,7 +152,7 @@ class GroupBinder(ExpressionBinder):
             return extreme(node, self._moments(condition), self._quantile)
         if type(node) in _ONE:
             return self._one(node, condition)
-        if type(node) in _TWO:
+        if type(node) in PAIRS:
             return self._two(node, condition)
         return self.unknown(node)
 
@@ -218,7 +226,8 @@ class GroupBinder(ExpressionBinder):
 
     def _two(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this", "expression")
-        name, kind, of = _TWO[type(node)]
+        name = PAIRS[type(node)]
+        kind, of = _OF_PAIRS.get(type(node), (name, "yx"))
         y, x = (self._number(name, n, condition) for n in (node.this, node.expression))
         # Only rows that have both count, so each is NULL where the other one is.
         both = [

@@ -7,17 +7,17 @@ no lists and no joined texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
 from sqlglot import exp
 
 from analyzer.bind_expressions import ExpressionBinder
-from analyzer.expressions import Constant, Expr, Facts, Interval
+from analyzer.bind_quantiles import fraction_of
+from analyzer.expressions import Expr, Facts, Interval
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant, numbers
 from analyzer.ranges import NOISY
-from analyzer.refusals import BadArgument, NoMechanism, Unsupported, WrongType
+from analyzer.refusals import NoMechanism, Unsupported, WrongType
 from analyzer.stages import SortKey
 from analyzer.syntax import only
 from analyzer.types import Type
@@ -174,16 +174,11 @@ def _ordered(
     if name == "percentile_cont":
         (value,) = numbers(name, [value])
         type_, facts = Type.FLOAT8, Facts(Type.FLOAT8)
-    args = () if name == "mode" else (_fraction(name, binder.bind(what.this)),)
+    args = () if name == "mode" else (binder.bind(what.this),)
+    for fraction in args:
+        fraction_of(name, fraction)
     within = SortKey(value, bool(ordered.args.get("desc")), nulls_first=False)
     return NoisyAggregate(name, args, type_, facts, within=within)
-
-
-def _fraction(name: str, fraction: Expr) -> Expr:
-    value = fraction.value if isinstance(fraction, Constant) else None
-    if not isinstance(value, int | Decimal) or not 0 <= value <= 1:
-        raise BadArgument(f"{name} takes a constant fraction between 0 and 1.")
-    return fraction
 
 
 def _distinct(node: exp.Expression, *, windowed: bool) -> tuple[exp.Expression, bool]:

@@ -59,7 +59,7 @@ def percentile(
         )
     several = fractions_of(rows, what.this)
     fractions = [rows.bind(what.this)] if several is None else several
-    shares = [_fraction(name, fraction) for fraction in fractions]
+    shares = [fraction_of(name, fraction) for fraction in fractions]
     if ordered.args.get("desc"):
         shares = [1 - share for share in shares]
     subject = argument(name, ordered.this)
@@ -80,7 +80,9 @@ def _array(name: str, values: Sequence[Expr]) -> Expr:
     return Call(ARRAY, tuple(values), Type.FLOAT8S, nullable=False, facts=facts)
 
 
-def _fraction(name: str, fraction: Expr) -> Fraction:
+def fraction_of(name: str, fraction: Expr) -> Fraction:
+    """Raises:
+    BadArgument: it is no constant between 0 and 1."""
     value = fraction.value if isinstance(fraction, Constant) else None
     if not isinstance(value, int | Decimal) or not 0 <= value <= 1:
         raise BadArgument(f"{name} takes a constant fraction between 0 and 1.")

@@ -57,6 +57,21 @@ def array_beside(node: exp.Expression) -> exp.Expression | None:
     return array if word in (("ANY", "SOME") if isinstance(node, exp.EQ) else ("ALL",)) else None
 
 
+def element_of(node: exp.Bracket) -> int:
+    """Which element ``(array)[n]`` is, from 1 on. sqlglot counts from 0, unless it takes what stands
+    before for something else than an array.
+
+    Raises:
+        Unsupported: it is no whole number.
+    """
+    index = node.expressions[0]
+    if len(node.expressions) > 1 or not isinstance(index, exp.Literal) or not index.is_int:
+        raise Unsupported("A subscript is a whole number.", position=position_of(node))
+    kind = node.this.type
+    shifted = kind is None or kind.this in (exp.DType.UNKNOWN, exp.DType.ARRAY)
+    return int(str(index.this)) + shifted
+
+
 def position_of(node: exp.Expression) -> int | None:
     """1-based offset of the first token of ``node`` that the parser kept a place for."""
     starts = [int(found.meta["start"]) for found in node.walk() if "start" in found.meta]

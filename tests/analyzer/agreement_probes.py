@@ -306,6 +306,8 @@ nth_value(a, 2) OVER (ORDER BY b)
 sum(a) OVER (ORDER BY b RANGE BETWEEN 10 PRECEDING AND 1.5 FOLLOWING)
 sum(a) OVER (ORDER BY b RANGE INTERVAL '7 days' PRECEDING EXCLUDE GROUP)
 percentile_cont(ARRAY[0.25, 0.5]) WITHIN GROUP (ORDER BY a)
+(percentile_cont(ARRAY[0.25, 0.5]) WITHIN GROUP (ORDER BY a))[2]
+a[1]
 count(*) FILTER (WHERE a > 1)
 sum(a) FILTER (WHERE b)
 count(DISTINCT a) FILTER (WHERE b)
@@ -440,6 +442,8 @@ SELECT ¦string_agg(a, ',') FROM t | ZP002 | string_agg
 SELECT ¦min(a, 3) FROM t | 0A000 | MIN
 SELECT ¦mod(a, b, c) FROM t | 42601 | two ways
 SELECT ¦+ a FROM t | 0A000 | sign
+SELECT (a)[b] FROM t | 0A000 | subscript
+SELECT (a)[1][2] FROM t | 0A000 | subscript
 SELECT ¦to_timestamp(a, 'DD') FROM t | 0A000 | format
 SELECT a FROM t GROUP BY ¦+1 | 0A000 | sign
 SELECT a FROM t GROUP BY ROLLUP (¦+1) | 0A000 | sign
@@ -461,7 +465,7 @@ SELECT a FROM t FOR UPDATE | 0A000 | FOR UPDATE
 SELECT a INTO x FROM t | 0A000 | intoClause
 SELECT a FROM t ORDER BY a FETCH FIRST 2 ROWS WITH TIES | 0A000 | TIES
 SELECT a ¦COLLATE "C" FROM t | 0A000 | COLLATE
-SELECT (a).b FROM t | 0A000 | fields
+SELECT (a).b FROM t | 0A000 | ields
 SELECT ¦ROW(a, b) FROM t | 0A000 | ROW
 SELECT a ¦= ANY (SELECT b FROM u) FROM t | 0A000 | ANY
 SELECT a ¦SIMILAR TO 'x' FROM t | 0A000 | SIMILAR
@@ -543,6 +547,7 @@ count(*) ≠ count(*) FILTER (WHERE a)
 stddev(a) ≠ stddev_pop(a)
 percentile_cont(0.5) WITHIN GROUP (ORDER BY a) ≠ percentile_disc(0.5) WITHIN GROUP (ORDER BY a)
 percentile_cont(0.5) WITHIN GROUP (ORDER BY a) ≠ percentile_cont(0.5) WITHIN GROUP (ORDER BY a DESC)
+(a)[1] ≠ (a)[2]
 sum(a) ≠ sum(a) OVER ()
 regr_sxx(a, b) ≠ regr_sxx(b, a)
 regr_avgx(a, b) ≠ regr_avgy(a, b)

@@ -30,6 +30,12 @@ PLAIN = [
     "SELECT DISTINCT count(*) > 60 AS many FROM patients GROUP BY city ORDER BY many",
     "SELECT DISTINCT active, round(count(*) / 1000.0) FROM patients GROUP BY active, city ORDER BY 1 DESC, 2",
     "SELECT city FROM patients GROUP BY city HAVING count(*) > 48 ORDER BY city",
+    # Counts, sums and means of conditions, as people write them.
+    "SELECT avg((age > 30)::int), avg(active::int), round(100 * avg((age > 30)::int), 1) FROM patients",
+    "SELECT sum(CASE WHEN age > 30 THEN 1 ELSE 0 END), sum(CASE WHEN active THEN 1 END), sum((age > 30)::int) FROM patients",
+    "SELECT count(*) FILTER (WHERE active), count(CASE WHEN active THEN 1 END), count(active OR NULL), count(nullif(active, false)) FROM patients",
+    "SELECT avg(CASE WHEN active THEN 1.0 ELSE 0 END), avg(CASE WHEN active THEN 100 ELSE 0 END), stddev(active::int) FROM patients",
+    "SELECT sum(active::int) * 100.0 / count(*), count(*) FILTER (WHERE age > 30)::numeric / count(age) FROM patients",
     # Windows.
     "SELECT city, count(*) * 100.0 / sum(count(*)) OVER () AS share FROM patients GROUP BY city ORDER BY city",
     "SELECT city, rank() OVER (ORDER BY count(*) DESC), dense_rank() OVER (ORDER BY count(*)), row_number() OVER (ORDER BY city), percent_rank() OVER (ORDER BY count(*)), cume_dist() OVER (ORDER BY count(*)), ntile(3) OVER (ORDER BY city) FROM patients GROUP BY city ORDER BY city",

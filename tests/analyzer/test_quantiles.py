@@ -143,6 +143,15 @@ class TestArrays:
         assert len(told.mechanisms) == 1
         assert None not in bars
 
+    def test_one_is_taken_out(self, ask: Asker, place: Replay) -> None:
+        form = "(percentile_cont(ARRAY[0.25, 0.75]) WITHIN GROUP (ORDER BY age))"
+        sql = f"SELECT {form}[2] - {form}[1] AS iqr, ({form})[1], {form}[3] FROM patients"
+        told = ask(sql)
+        assert list(told.rows[0]) == list(plainly(place, sql)[0])
+        assert [c.type.value for c in told.columns] == ["double precision"] * 3
+        assert told.error_bars[0][:2] > (0, 0)
+        assert len(told.mechanisms) == 1
+
     def test_they_are_sorted_kept_and_joined_as_arrays(self, ask: Asker, place: Replay) -> None:
         form = "percentile_cont(ARRAY[0.5]) WITHIN GROUP (ORDER BY age)"
         sql = (
@@ -162,6 +171,7 @@ class TestArrays:
     "form, kind, hint",
     [
         ("percentile_cont(ARRAY[0.5, NULL]) WITHIN GROUP (ORDER BY age)", BadArgument, ""),
+        ("(sum(age))[1]", Unsupported, "percentile_cont"),
         ("percentile_cont('{0.5}') WITHIN GROUP (ORDER BY age)", BadArgument, ""),
         ("percentile_cont('{}'::numeric[]) WITHIN GROUP (ORDER BY age)", BadArgument, ""),
         ("percentile_cont('{{0.5}}'::numeric[]) WITHIN GROUP (ORDER BY age)", BadArgument, "{a,b}"),
