@@ -58,8 +58,9 @@ def array_beside(node: exp.Expression) -> exp.Expression | None:
 
 
 def element_of(node: exp.Bracket) -> int:
-    """Which element ``(array)[n]`` is, from 1 on. sqlglot counts from 0, unless it takes what stands
-    before for something else than an array.
+    """Which element ``(array)[n]`` is, from 1 on.
+
+    sqlglot counts from 0, unless it takes what stands before for something else than an array.
 
     Raises:
         Unsupported: it is no whole number.
