@@ -129,7 +129,8 @@ def _no_constant(_: str) -> NoReturn:
 def refusal_of(errors: Any) -> RequestRefused:
     """Pydantic's complaints in one refusal. The places and the rules, never the values."""
     complaints = [_complaint(error) for error in errors]
-    return RequestRefused(complaints[0], detail=" ".join(complaints[1:6]))
+    hint = "See /docs for what this request takes."
+    return RequestRefused(complaints[0], detail=" ".join(complaints[1:6]), hint=hint)
 
 
 def _complaint(error: dict[str, Any]) -> str:

@@ -134,6 +134,7 @@ async def test_a_refusal_names_the_place_and_not_the_value(front):
     body = reply.json()
     assert body["message"].startswith("epsilon is wrong: must be a positive decimal number")
     assert body["detail"] == "more is not a field of this request."
+    assert body["hint"] == "See /docs for what this request takes."
     assert "canary" not in reply.text
 
 
