@@ -16,7 +16,7 @@ from sqlglot import exp
 from analyzer.bind_clauses import of_one_type, refuse_clauses
 from analyzer.bind_own import OwnBinder, fields_of
 from analyzer.catalog import ValuesFrom
-from analyzer.expressions import Expr, Ref, Steps
+from analyzer.expressions import Constant, Expr, Ref, Steps
 from analyzer.functions import build
 from analyzer.functions.base import constant
 from analyzer.refusals import UnboundedInfluence, Unsupported
@@ -49,15 +49,15 @@ def combined(
     ctes = binder.ctes_of(tree, ctes)
     parts = [_arm(binder, part, ctes, select) for part in _arms(tree)]
     if not tree.args.get("distinct"):
-        return _union(binder, tree, parts)
+        return all_of(binder, tree, parts)
     if isinstance(tree, exp.Union):
-        union, fields = _union(binder, tree, parts)
+        union, fields = all_of(binder, tree, parts)
         return _different(binder, tree, union, fields)
     tagged = [
         (replace(arm, columns=(*arm.columns, constant(i == 0))), [*labels, ""])
         for i, (arm, labels) in enumerate(parts)
     ]
-    union, (*columns, (_, first)) = _union(binder, tree, tagged)
+    union, (*columns, (_, first)) = all_of(binder, tree, tagged)
     return _different(binder, tree, union, tuple(columns), first)
 
 
@@ -99,8 +99,8 @@ def _different(
     return relation, fields_of(relation, [label for label, _ in fields])
 
 
-def _union(
-    binder: RelationBinder, tree: exp.SetOperation, parts: list[tuple[Derived, list[str]]]
+def all_of(
+    binder: RelationBinder, tree: exp.Expression, parts: list[tuple[Derived, list[str]]]
 ) -> tuple[Union, Fields]:
     """Every row of every part, each with the owner that it has there."""
     arms, labels = [arm for arm, _ in parts], parts[0][1]
@@ -186,11 +186,19 @@ def _shared(values: tuple[Expr, ...], tree: exp.Expression) -> tuple[Ref, list[E
     if not isinstance(domain, tuple):
         alike = all(d == domains[0] for d in domains) and isinstance(domains[0], ValuesFrom | Steps)
         domain = domains[0] if alike else None
+    # Where a key is NULL, it is equal to no key.
+    keys = [value.facts.owner for value in typed if not _is_null(value)]
+    owner = bool(keys) and all(keys)
     facts = replace(
         whole.facts,
         domain=domain,
         inputs=None,
         total_domain=domain is not None and all(v.facts.total_domain for v in typed),
-        owner=all(v.facts.owner for v in typed),
+        owner=owner,
+        holds_owner=whole.facts.holds_owner and not owner,
     )
     return Ref("", "", whole.type, whole.nullable, facts), typed
+
+
+def _is_null(expression: Expr) -> bool:
+    return isinstance(expression, Constant) and expression.value is None

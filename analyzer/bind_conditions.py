@@ -82,7 +82,7 @@ class ConditionBinder:
                 hint=_hint(relation, inside, scope),
                 position=position_of(tree),
             )
-        return _exists(relation, where, protected=owned.owner is not None)
+        return exists(relation, where, protected=owned.owner is not None)
 
     def _within(self, value: Expr, node: exp.Expression, scope: Scope) -> Expr:
         tree = node.args["query"]
@@ -119,7 +119,7 @@ class ConditionBinder:
                 " IS NOT NULL to the subquery's WHERE.",
                 position=position,
             )
-        return _exists(relation, build("=", [column, value]), protected=True)
+        return exists(relation, build("=", [column, value]), protected=True)
 
     def _may_be_missing(self, column: Ref) -> bool:
         """Whether the table has rows without an owner. They do not count, but they are in lists."""
@@ -150,7 +150,9 @@ def _is_demanded(node: exp.Expression) -> bool:
     )
 
 
-def _exists(relation: Relation, where: Expr | None, *, protected: bool) -> Exists:
+def exists(relation: Relation, where: Expr | None, *, protected: bool) -> Exists:
+    """Whether a relation has a row where ``where`` holds, which demands equal unit keys where it is
+    ``protected``."""
     here = aliases(relation)
     found = [] if where is None else walk(where)
     refs = dict.fromkeys(e for e in found if isinstance(e, Ref) and e.alias not in here)

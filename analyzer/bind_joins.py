@@ -37,15 +37,11 @@ def join(
     """
     right, entry = item
     side = side_of(node, scope, entry)
-    both = replace(scope, entries=(*scope.entries, entry))
-    on = condition(node.args["on"], both) if node.args.get("on") else None
-    on, used = _using(scope, entry, node, on)
+    on, used = condition_of(scope, entry, node, condition)
     merged = dict(scope.merged) | {name: b if side == "RIGHT" else a for name, a, b in used}
-    parts = dict(scope.parts)
-    for name, _, _ in used:
-        had = {e.name for e in scope.entries if any(label == name for label, _ in e.fields)}
-        parts[name] = frozenset({*had, entry.name})
+    parts = merged_parts(scope, entry, used)
     if not side:
+        both = replace(scope, entries=(*scope.entries, entry))
         return Join(False, left, right, on), replace(both, merged=merged, parts=parts)
     if on is None:
         raise SyntaxRefused(f"{side} JOIN needs ON or USING.", position=position_of(node))
@@ -64,8 +60,9 @@ def join(
     return Join(True, kept, padded, on), whole_scope
 
 
-def side_of(node: exp.Join, scope: Scope, entry: Entry) -> str:
-    """LEFT, RIGHT, or nothing, of a join that adds ``entry`` to ``scope``.
+def side_of(node: exp.Join, scope: Scope, entry: Entry, *, full: bool = False) -> str:
+    """LEFT, RIGHT, FULL where that is possible (``full``), or nothing, of a join that adds
+    ``entry`` to ``scope``.
 
     Raises:
         Unsupported: another kind of join.
@@ -74,7 +71,12 @@ def side_of(node: exp.Join, scope: Scope, entry: Entry) -> str:
     only(node, "this", "on", "using", "side", "kind", "method")
     side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
     method = str(node.args.get("method") or "")
-    known = side in ("", "LEFT", "RIGHT") and kind in ("", "INNER", "CROSS", "OUTER")
+    known = side in ("", "LEFT", "RIGHT", *(("FULL",) if full else ())) and kind in (
+        "",
+        "INNER",
+        "CROSS",
+        "OUTER",
+    )
     if not known or method not in ("", "NATURAL"):
         raise Unsupported(
             f"{side or kind or method} JOIN is not supported.",
@@ -100,10 +102,19 @@ def shared(node: exp.Join, scope: Scope, entry: Entry) -> list[tuple[str, int | 
     return [(label, at) for label in mine if label in theirs]
 
 
-def _using(
-    scope: Scope, entry: Entry, node: exp.Join, on: Expr | None
-) -> tuple[Expr | None, list[tuple[str, Ref, Ref]]]:
-    """USING as a condition, and each of its names with the columns of the left and the right."""
+Used = list[tuple[str, Ref, Ref]]
+"""The names that USING merges, with the columns of the left and the right."""
+
+
+def condition_of(
+    scope: Scope,
+    entry: Entry,
+    node: exp.Join,
+    condition: Callable[[exp.Expression, Scope], Expr],
+) -> tuple[Expr | None, Used]:
+    """What a join demands by ON or by USING, and what USING merges."""
+    both = replace(scope, entries=(*scope.entries, entry))
+    on = condition(node.args["on"], both) if node.args.get("on") else None
     used = []
     for name, at in shared(node, scope, entry):
         a, b = scope.column(name, None, at), Scope((entry,)).column(name, None, at)
@@ -111,6 +122,15 @@ def _using(
         on = equal if on is None else build("and", [on, equal])
         used.append((name, a, b))
     return on, used
+
+
+def merged_parts(scope: Scope, entry: Entry, used: Used) -> dict[str, frozenset[str]]:
+    """The items whose columns each merged name stands for."""
+    parts = dict(scope.parts)
+    for name, _, _ in used:
+        had = {e.name for e in scope.entries if any(label == name for label, _ in e.fields)}
+        parts[name] = frozenset({*had, entry.name})
+    return parts
 
 
 def _padded(entry: Entry, *, whole: bool) -> Entry:

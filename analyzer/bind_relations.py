@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from analyzer.bind_conditions import ConditionBinder
 from analyzer.bind_expressions import ExpressionBinder
+from analyzer.bind_full_joins import full_join
 from analyzer.bind_joins import join
 from analyzer.bind_subqueries import subquery
 from analyzer.bind_tables import scan_of
@@ -99,7 +100,10 @@ class RelationBinder:
         scope = Scope((entry,), subqueries=ConditionBinder(self, ctes))
         for node in tree.args.get("joins") or []:
             item = self.item(node.this, ctes)
-            relation, scope = join(relation, scope, node, item, self._on)
+            if node.args.get("side") == "FULL":
+                relation, scope = full_join(self, relation, scope, node, item, self._on)
+            else:
+                relation, scope = join(relation, scope, node, item, self._on)
         scope = replace(scope, outer=outer, correlated=correlated)
         relation, scope = with_values(self, tree, relation, scope, ctes)
         where = self._where(tree, scope)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from analyzer.expressions import Call, Constant, Expr, Facts
 from analyzer.functions.base import Function, arity, as_type, coerce, merged, numbers, one_collation
@@ -78,7 +79,9 @@ def _render_logic(call: Call, args: Sequence[str]) -> str:
 def _is_null(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1)
     typed = [coerce(args[0], Type.TEXT)]
-    return Call(name, tuple(typed), Type.BOOL, False, _truth(typed))
+    # That there is a key does not tell whose it is.
+    facts = replace(_truth(typed), holds_owner=typed[0].facts.holds_owner)
+    return Call(name, tuple(typed), Type.BOOL, False, facts)
 
 
 def _render_suffix(call: Call, args: Sequence[str]) -> str:

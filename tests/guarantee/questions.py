@@ -538,6 +538,33 @@ COMBINED = (
     ),
 )
 
+FULL_JOINS = (
+    (
+        "WITH early AS (SELECT DISTINCT patient_id FROM visits WHERE cost < 50), late AS (SELECT"
+        " DISTINCT patient_id FROM visits WHERE cost >= 50) SELECT CASE WHEN late.patient_id IS NULL"
+        " THEN 'early' WHEN early.patient_id IS NULL THEN 'late' ELSE 'both' END AS what, count(*)"
+        " FROM early FULL JOIN late ON late.patient_id = early.patient_id GROUP BY 1"
+    ),
+    (
+        "SELECT smoker, kind, count(*), count(DISTINCT patient_id), sum(cost) FROM profiles FULL JOIN"
+        " visits USING (patient_id) GROUP BY smoker, kind"
+    ),
+    # One row on each side, and two of a person where they do not meet.
+    (
+        "SELECT count(*), avg(p.age) FROM patients p FULL JOIN profiles f ON f.patient_id = p.id"
+        " AND f.smoker = p.active"
+    ),
+    (
+        "SELECT n, count(*) FROM (SELECT patient_id, count(*) AS n FROM (SELECT patient_id, cost FROM"
+        " visits) v NATURAL FULL JOIN (SELECT patient_id, grade FROM profiles) f GROUP BY 1) t"
+        " GROUP BY n"
+    ),
+    (
+        "SELECT r.country, count(*) FROM patients p JOIN (SELECT c.name, r.country FROM cities c FULL"
+        " JOIN regions r ON r.name = c.region) r ON r.name = p.city GROUP BY 1"
+    ),
+)
+
 LOOKED_UP = (
     "SELECT avg((SELECT max(cost) FROM visits v WHERE v.patient_id = p.id)) FROM patients p",
     (
@@ -666,6 +693,7 @@ ALL = (
     *COMPUTED_KEYS,
     *SEVERAL_BLOCKS,
     *COMBINED,
+    *FULL_JOINS,
     *LOOKED_UP,
     *OVER_OWN_ROWS,
     *PUBLIC_ROWS,
