@@ -433,7 +433,7 @@ SETS = (
 
 COMPUTED_KEYS = (
     # Zero was listed for what no row can be, and the list was divided by it.
-    "SELECT 1 % CAST(log(-1) AS integer), sex, count(*) FROM patients GROUP BY 1, 2",
+    "SELECT age % CAST(log(-1) AS integer), sex, count(*) FROM patients GROUP BY 1, 2",
     "SELECT age / 10, count(*) FROM patients GROUP BY 1",
     "SELECT age % 2 = 0, count(*), avg(bmi) FROM patients GROUP BY 1",
     "SELECT floor(age / 10.0), sum(age) FROM patients GROUP BY 1",
