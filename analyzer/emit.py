@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from analyzer.canonical_joins import owner_in
 from analyzer.catalog import Table
 from analyzer.emit_bounds import (
-    Rows,
     contributions,
     distinct_values,
     grid_point,
     integer,
-    select,
 )
 from analyzer.emit_keys import canonical, choices, fits, held, is_long
 from analyzer.emit_listed import listed_rows
 from analyzer.emit_members import counted_members
+from analyzer.emit_rows import Rows, select
 from analyzer.emit_sets import each_set, in_sets
 from analyzer.expressions import Expr
 from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
 from analyzer.plan import Part, Statement
 from analyzer.printing import Printer
-from analyzer.relation import Aggregation, visible_scans
+from analyzer.relation import Aggregation, Scan, visible_scans
+
+_FEW_GROUPS = 16
+"""So many totals of each unit take less time than rows that are kept to be read twice."""
 
 
 def exact_statement(
@@ -131,7 +134,8 @@ def _histogram_part(
     steps = f"({grid_point(axis, name)} - {integer(axis.lower)}) / {integer(measure.step)}"
     columns = ["r.owner", f"CAST({steps} AS integer) AS bucket", *(f"r.{k}" for k in rows.keys)]
     text = f"{select(columns)} FROM (\n{rows.text}\n) AS r WHERE ({name} IS NOT NULL)"
-    by_bucket = replace(rows, text=text, arguments={}, bucket=("bucket",))
+    again = _again(aggregation, None, by_owner=rows.by_owner)
+    by_bucket = replace(rows, text=text, arguments={}, bucket=("bucket",), again=again)
     counted = Count(None, measure.cap, measure.tick, measure.sets)
     contributed = contributions(
         printer, by_bucket, [counted], bounds.many_groups(), public=keys.public
@@ -175,7 +179,26 @@ def _rows(printer: Printer, aggregation: Aggregation, keys: Keys, wanted: Sequen
         text = counted_members(printer, text, columns, aggregation.unit, aggregation.around)
     by_owner = any(scan.table.unit_index for scan in visible_scans(aggregation.source))
     values = {argument: f"v{i}" for i, argument in enumerate(arguments)}
-    return Rows(text, tuple(names), values, by_owner, keys.sets)
+    again = _again(aggregation, keys.possible, by_owner=by_owner)
+    return Rows(text, tuple(names), values, by_owner, keys.sets, again=again)
+
+
+def _again(
+    aggregation: Aggregation, groups: int | None, *, by_owner: bool
+) -> Literal["no", "read", "kept"]:
+    """How the rows can be looked at twice, see docs/decisions/0024-few-rows-need-no-bound.md.
+
+    What is joined or computed in subqueries would be much to compute again, or to keep. A condition
+    may choose few rows, or take long, so it is asked once; keeping rows is worth it only where a
+    unit has many totals otherwise, and not beside an index whose order can be used.
+    """
+    source = aggregation.source
+    if not isinstance(source, Scan) or len(source.table.path) > 1:
+        return "no"
+    if aggregation.where is None and aggregation.around is None:
+        return "read"
+    many = groups is None or groups > _FEW_GROUPS
+    return "kept" if many and not by_owner else "no"
 
 
 def key_text(printer: Printer, key: Expr) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from fractions import Fraction
 
-from analyzer.emit_sets import each_set, in_sets
-from analyzer.expressions import Expr
+from analyzer.emit_rows import Rows, select
+from analyzer.emit_sets import each_set
 from analyzer.functions.base import as_type
 from analyzer.measures import Axis, Bounds, Count, People, Regular, Shares, Sum, decimal
 from analyzer.plan import SELECTION_KEY
@@ -16,58 +15,6 @@ from analyzer.types import Type
 
 _SMALL = 2**30
 """Grid points below it are integers, and so are their distances."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows that count, as SQL: columns ``owner``, the keys, and one for each argument."""
-
-    text: str
-    keys: tuple[str, ...]
-    arguments: Mapping[Expr, str]
-    by_owner: bool = False
-    """Whether an index gives the rows in the order of their owners."""
-    sets: tuple[int, ...] = (0,)
-    """The grouping sets that the rows have yet to be repeated for."""
-    bucket: tuple[str, ...] = ()
-    """A column that is grouped by in every set, before the keys."""
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """What is grouped by before the rows are repeated."""
-        return (*self.bucket, *self.keys)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What is grouped by: the bucket, the keys, and the number of the set if there are more."""
-        return (*self.by, f"k{len(self.keys)}") if len(self.sets) > 1 else self.by
-
-    @property
-    def grouped(self) -> str:
-        """The rows for a GROUP BY of owner and keys.
-
-        Left alone, PostgreSQL hashes them all, which takes longer than an index's order:
-        see docs/decisions/0018-what-makes-bounding-cheap.md.
-        """
-        order = f" ORDER BY {', '.join(('owner', *self.by))}" if self.by_owner else ""
-        return f"(\n{self.text}{order}\n) AS r"
-
-    def repeated(self) -> Rows:
-        """The rows once for each grouping set, whose number is a key."""
-        if len(self.sets) == 1:
-            return self
-        values = [f"e.{name}" for name in self.arguments.values()]
-        columns = ["e.owner", *self.in_sets("e"), *values]
-        text = f"{select(columns)} FROM (\n{self.text}\n) AS e CROSS JOIN {each_set(self.sets)}"
-        return replace(self, text=text, keys=(*self.keys, f"k{len(self.keys)}"), sets=(0,))
-
-    def in_sets(self, alias: str) -> list[str]:
-        """The bucket, and the keys as each set shows them."""
-        keys = in_sets([f"{alias}.{name}" for name in self.keys])
-        return [*(f"{alias}.{name}" for name in self.bucket), *keys]
-
-    def of(self, argument: Expr) -> str:
-        return f"r.{self.arguments[argument]}"
 
 
 def contributions(
@@ -89,15 +36,36 @@ def contributions(
         # One group a unit: its totals are all there is of it, and are bounded on the spot.
         cells = [c for m, own in _split(measures, totals) for c in _bounded_alone(m, own)]
         return f"{select([*listed, *numbered(cells)])} {source} GROUP BY {grouping}"
-    pairs = f"{select(['r.owner', *listed, *numbered(totals)])} {source} GROUP BY {grouping}"
+    counts_people = any(isinstance(m, People) for m in measures)
+    together = rows.again != "no" and not counts_people
+    if together:
+        pairs = _many_apart(rows, measures, totals)
+    else:
+        pairs = f"{select(['r.owner', *listed, *numbered(totals)])} {source} GROUP BY {grouping}"
     if len(rows.sets) > 1:
         pairs = _totals_in_sets(rows, pairs, len(totals))
-    picked = bounds.some_groups and any(isinstance(m, People) for m in measures)
+    picked = bounds.some_groups and counts_people
     if picked:
         pairs = f"SELECT b.*, {_pick(printer, rows.names, 'b')} AS pick FROM (\n{pairs}\n) AS b"
         if not public:
             pairs = f"SELECT * FROM (\n{pairs}\n) AS p WHERE p.pick <= {bounds.max_groups}"
-    return _scaled(measures, rows.names, pairs, bounds, picked=picked and public)
+    most = bounds.max_groups if picked and public else None
+    return _scaled(measures, rows.names, pairs, most, together=together)
+
+
+def _many_apart(rows: Rows, measures: Sequence[Regular], totals: Sequence[str]) -> str:
+    """The totals of each unit of many rows, and without an owner those of all others together.
+
+    A unit with no more rows than the cap passes no limit: each row adds at most the limit's share
+    of one row to the L1 norm, once in each grouping set, and the cap counts all sets. So nothing of
+    it is scaled, and it contributes what it would alone. Totals of all such units are below 2^63 as
+    long as they have fewer than 2^32 rows.
+    """
+    cap = min(m.cap for m in measures if not isinstance(m, People)) // len(rows.sets)
+    before, source = rows.with_many(cap)
+    columns = ["m.owner", *(f"r.{name}" for name in rows.by)]
+    listed = select([*columns, *numbered(totals)])
+    return f"{before}{listed} FROM {source} GROUP BY {', '.join(columns)}"
 
 
 def _totals_in_sets(rows: Rows, pairs: str, cells: int) -> str:
@@ -129,10 +97,6 @@ def distinct_values(printer: Printer, rows: Rows, value: str, cap: int | None) -
     return f"{select(chosen)} FROM (\n{ranked}\n) AS p WHERE p.pick <= {cap}"
 
 
-def select(columns: Sequence[str]) -> str:
-    return f"SELECT {', '.join(columns) or '1'}"
-
-
 def numbered(cells: Sequence[str]) -> list[str]:
     return [f"{text} AS c{i}" for i, text in enumerate(cells)]
 
@@ -160,9 +124,22 @@ def _pick(printer: Printer, names: Sequence[str], alias: str) -> str:
 
 
 def _scaled(
-    measures: Sequence[Regular], names: Sequence[str], pairs: str, bounds: Bounds, *, picked: bool
+    measures: Sequence[Regular],
+    names: Sequence[str],
+    pairs: str,
+    most: int | None,
+    *,
+    together: bool,
 ) -> str:
-    """The pairs with every measure's norm over the unit's groups held to its limit."""
+    """The pairs with every measure's norm over the unit's groups held to its limit.
+
+    Args:
+        measures: what the cells of the pairs are.
+        names: of the keys.
+        pairs: SQL for the totals of each unit in each group.
+        most: groups that count a unit as a person, where those with a larger ``pick`` do not.
+        together: that pairs without an owner are many units, each within its limits.
+    """
     cells = [f"q.c{i}" for i in range(sum(m.cells for m in measures))]
     sums = [
         f"sum({_norm(measure, own)}) OVER (PARTITION BY q.owner) AS n{i}"
@@ -172,10 +149,11 @@ def _scaled(
     inner = f"{select(['q.*', *sums])} FROM (\n{pairs}\n) AS q"
     bounded = []
     outer = [cell.replace("q.", "n.") for cell in cells]
+    alone = "(n.owner IS NOT NULL) AND " if together else ""
     for i, (measure, own) in enumerate(_split(measures, outer)):
-        found = _bounded(measure, own, f"n.n{i}")
-        if picked and isinstance(measure, People):
-            found = [f"CASE WHEN n.pick <= {bounds.max_groups} THEN {c} ELSE 0 END" for c in found]
+        found = _bounded(measure, own, f"n.n{i}", alone)
+        if most is not None and isinstance(measure, People):
+            found = [f"CASE WHEN n.pick <= {most} THEN {c} ELSE 0 END" for c in found]
         bounded += found
     columns = [*(f"n.{name}" for name in names), *numbered(bounded)]
     return f"{select(columns)} FROM (\n{inner}\n) AS n"
@@ -188,13 +166,16 @@ def _norm(measure: Regular, cells: Sequence[str]) -> str:
     return f"({' + '.join(cells)})" if len(cells) > 1 else cells[0]
 
 
-def _bounded(measure: Regular, cells: Sequence[str], norm: str) -> list[str]:
-    """Cells scaled by limit / norm where the norm passes the limit, rounded towards zero."""
+def _bounded(measure: Regular, cells: Sequence[str], norm: str, alone: str = "") -> list[str]:
+    """Cells scaled by limit / norm where the norm passes the limit, rounded towards zero.
+
+    ``alone`` is a condition on what can pass it, before an AND.
+    """
     if isinstance(measure, People):
         return [f"LEAST({cells[0]}, 1)"]
     limit = integer(measure.limit)
     return [
-        f"CASE WHEN {norm} > {limit} THEN div(CAST({cell} AS numeric) * {limit}, {norm})"
+        f"CASE WHEN {alone}{norm} > {limit} THEN div(CAST({cell} AS numeric) * {limit}, {norm})"
         f" ELSE CAST({cell} AS numeric) END"
         for cell in cells
     ]

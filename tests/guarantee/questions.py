@@ -435,6 +435,15 @@ COMPUTED_KEYS = (
     # Zero was listed for what no row can be, and the list was divided by it.
     "SELECT age % CAST(log(-1) AS integer), sex, count(*) FROM patients GROUP BY 1, 2",
     "SELECT age / 10, count(*) FROM patients GROUP BY 1",
+    # Many groups under a condition: rows are kept, and looked at twice.
+    (
+        "SELECT kind, extract(day FROM visited_at), count(*), sum(cost) FROM visits"
+        " WHERE cost > 3 GROUP BY 1, 2"
+    ),
+    (
+        "SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY cost), avg(score) FROM visits"
+        " WHERE cost > 3 GROUP BY 1"
+    ),
     "SELECT age % 2 = 0, count(*), avg(bmi) FROM patients GROUP BY 1",
     "SELECT floor(age / 10.0), sum(age) FROM patients GROUP BY 1",
     "SELECT round(bmi), count(*) FROM patients GROUP BY 1",

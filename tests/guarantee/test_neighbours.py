@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from analyzer import growth, printing
+from analyzer import emit, growth, printing
 from analyzer.analyze import analyze
 from analyzer.asks import EpsilonAsk
 from analyzer.plan import PrivatePlan, QueryOptions
@@ -38,7 +38,7 @@ def test_the_same_holds_where_bounds_are_tight(sql: str, wild_places: list[Place
 
 
 MULTIPLYING = [
-    sql for sql in questions.ALL if "HAVING" in analyze(sql, data.catalog()).blocks[0].exact.sql
+    sql for sql in questions.ALL if "HAVING (" in analyze(sql, data.catalog()).blocks[0].exact.sql
 ]
 
 
@@ -87,6 +87,27 @@ def turned(postgres: Postgres) -> Iterator[list[Replay]]:
 def test_rows_stored_in_another_order_give_the_same(sql: str, turned: list[Replay]) -> None:
     plan = analyze(sql, data.catalog())
     assert turned[0].exact(plan) == turned[1].exact(plan)
+
+
+TOGETHER = [
+    sql
+    for sql in questions.ALL
+    if any("GROUP BY m.owner" in block.exact.sql for block in analyze(sql, data.catalog()).blocks)
+]
+
+
+@pytest.mark.parametrize("sql", TOGETHER)
+@pytest.mark.parametrize("rows", [1, 3, 20])
+def test_people_of_few_rows_count_together_as_they_would_alone(
+    sql: str, rows: int, wild_places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = QueryOptions(max_rows_contributed=rows)
+    together = analyze(sql, data.catalog(), options=options)
+    monkeypatch.setattr(emit, "_again", lambda *_, **__: "no")
+    alone = analyze(sql, data.catalog(), options=options)
+    assert "GROUP BY m.owner" not in alone.blocks[0].exact.sql
+    for source, _ in wild_places:
+        assert source.exact(together) == source.exact(alone)
 
 
 def random_plans(
