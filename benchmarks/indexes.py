@@ -60,7 +60,9 @@ _QUESTIONS = {
     "people by kind": "SELECT kind, count(DISTINCT person) FROM rows GROUP BY kind",
     "median": "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY value) FROM rows",
     "10 % of the rows": "SELECT kind, avg(value) FROM rows WHERE day < 100 GROUP BY kind",
-    "10 % of the rows, 84 groups": "SELECT code, avg(value) FROM rows WHERE day < 100 GROUP BY code",
+    "10 % of the rows, 84 groups": (
+        "SELECT code, avg(value) FROM rows WHERE day < 100 GROUP BY code"
+    ),
     "join": (
         "SELECT p.sex, r.kind, avg(r.value) FROM people p JOIN rows r ON r.person = p.id"
         " GROUP BY p.sex, r.kind"
