@@ -39,20 +39,38 @@ _TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "regions": {"text": ("name", "country")},
     "per person": {"number": ("most", "n"), "text": ("first",), "bool": ("some",)},
     "per kind": {"number": ("least", "mean"), "text": ("kind",), "date": ("last",)},
+    "numbered": {"number": ("cost", "place", "before", "alike"), "text": ("kind",)},
+    "latest": {"number": ("cost", "score"), "text": ("kind", "diagnosis")},
+    "different": {"text": ("word",)},
+    "left over": {"text": ("kind",), "bool": ("dear",)},
+    "either": {"number": ("cost", "grade"), "text": ("kind",), "bool": ("smoker",)},
+    "looked up": {"number": ("age", "n", "top"), "text": ("sex",)},
 }
 _GROUPED = {
     "per person": "(SELECT patient_id, count(*) AS n, max(cost) AS most, min(diagnosis) AS first,"
     " bool_or(score > 0) AS some FROM visits GROUP BY patient_id)",
     "per kind": "(SELECT patient_id, kind, min(cost) AS least, avg(balance) AS mean,"
     " max(visited_at) AS last FROM visits GROUP BY patient_id, kind)",
+    "numbered": "(SELECT patient_id, kind, cost, row_number() OVER (PARTITION BY patient_id ORDER BY"
+    " visited_at, id) AS place, lag(balance) OVER (PARTITION BY patient_id ORDER BY visited_at, id)"
+    " AS before, count(*) OVER (PARTITION BY patient_id, kind) AS alike FROM visits)",
+    "latest": "(SELECT DISTINCT ON (patient_id) patient_id, kind, diagnosis, cost, score FROM visits"
+    " ORDER BY patient_id, visited_at DESC, id)",
+    "different": "(SELECT patient_id, kind AS word FROM visits UNION SELECT id, sex FROM patients)",
+    "left over": "(SELECT patient_id, kind, cost > 50 AS dear FROM visits EXCEPT SELECT patient_id,"
+    " kind, balance > 0 FROM visits)",
+    "either": "(SELECT patient_id, cost, kind, grade, smoker FROM visits FULL JOIN profiles"
+    " USING (patient_id))",
+    "looked up": "(SELECT p.id AS patient_id, p.age, p.sex, (SELECT count(*) FROM visits v WHERE"
+    " v.patient_id = p.id) AS n, (SELECT max(v.cost) FROM visits v WHERE v.patient_id = p.id) AS top"
+    " FROM patients p)",
 }
-"""Subqueries with exact aggregates over each person's own rows."""
+"""Subqueries over each person's own rows."""
 _OWNERS = {
     "patients": "id",
     "visits": "patient_id",
     "profiles": "patient_id",
-    "per person": "patient_id",
-    "per kind": "patient_id",
+    **dict.fromkeys(_GROUPED, "patient_id"),
 }
 _STEPS = {"items": ("visit_id", "visits"), "notes": ("profile_id", "profiles")}
 _WORDS = ("'Oslo'", "'flu'", "'male'", "'remote'", "'person 2'", "'item 1'", "''", "'0003'")
@@ -142,7 +160,8 @@ class Generator:
             column, parent = _STEPS[first]
             self._join(from_, parent, "b", f"a.{column} = b.id")
         # Visits are met once more at most: a person with sixty has 216,000 rows in a third join.
-        for alias, others in (("c", tuple(_OWNERS)), ("d", ("patients", "profiles", *_GROUPED))):
+        few = [name for name in _OWNERS if name not in ("visits", "numbered", "either")]
+        for alias, others in (("c", tuple(_OWNERS)), ("d", few)):
             if from_.owners and self._one_in(3):
                 other, owner = self.chance.choice(others), self.chance.choice(from_.owners)
                 self._join(from_, other, alias, f"{alias}.{_OWNERS[other]} = {owner}")
