@@ -101,12 +101,7 @@ def _axis(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:
         raise BadArgument(
             f"The argument of {name} has no bounds, so one person's influence has none.",
             detail="No bounds are declared for a column in it, or a division may pass any.",
-            hint=f"Set them in the query: {_clamp(argument)}"
-            + (
-                "; FILTER (WHERE x IS NOT NULL) beside it, as it turns NULL into 0."
-                if argument.nullable
-                else "."
-            ),
+            hint=f"Set them in the query: {_clamp(argument)}.",
         )
     lower, upper = declared.lower, declared.upper
     tick = _grid(argument, upper - lower, max(abs(lower), abs(upper)), cap)
@@ -115,10 +110,13 @@ def _axis(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:
 
 def _clamp(argument: Expr) -> str:
     """How bounds are written in a query."""
-    if moment_of(argument) is None:
-        return "LEAST(GREATEST(x, 0), 200) keeps x between 0 and 200"
-    low, high = "DATE '2000-01-01'", "DATE '2029-12-31'"
-    return f"LEAST(GREATEST(x, {low}), {high}) keeps x between the two"
+    low, high, ends = "0", "200", "0 and 200"
+    if moment_of(argument) is not None:
+        low, high, ends = "DATE '2000-01-01'", "DATE '2029-12-31'", "the two"
+    text = f"LEAST(GREATEST(x, {low}), {high}) keeps x between {ends}"
+    if not argument.nullable:
+        return text
+    return f"{text}; FILTER (WHERE x IS NOT NULL) beside it, as it turns NULL into {low}"
 
 
 def _wide(aggregate: Aggregate, argument: Expr, cap: int) -> Axis:

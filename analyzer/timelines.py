@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from fractions import Fraction
 
+from analyzer.dates import moment
 from analyzer.expressions import Call, Expr
 from analyzer.functions import build
 from analyzer.functions.base import constant
@@ -16,21 +17,21 @@ _SECONDS = 86_400
 """In a day."""
 
 
-def as_number(moment: Expr) -> Expr:
+def as_number(time: Expr) -> Expr:
     """Days since 1970-01-01 of a date, seconds of a timestamp; those without a zone as in UTC."""
-    if moment.type is Type.DATE:
-        return build("date - date", [moment, _EPOCH])
-    return build("extract", [constant("epoch"), moment])
+    if time.type is Type.DATE:
+        return build("date - date", [time, _EPOCH])
+    return build("extract", [constant("epoch"), time])
 
 
 def as_moment(number: Expr, type_: Type) -> Expr:
     """The date or timestamp that such a number stands for."""
     if type_ is Type.DATE:
         return build("date + integer", [_EPOCH, number])
-    moment = build("to_timestamp", [number])
+    time = build("to_timestamp", [number])
     if type_ is Type.TIMESTAMPTZ:
-        return moment
-    return build("at time zone", [moment, constant("UTC")])
+        return time
+    return build("at time zone", [time, constant("UTC")])
 
 
 def has_bar(type_: Type) -> bool:
@@ -63,6 +64,5 @@ def spelled(number: Fraction, type_: Type) -> str:
     """Such a number as people write the date or timestamp."""
     assert is_time(type_)
     if type_ is Type.DATE:
-        return (date(1970, 1, 1) + timedelta(days=int(number))).isoformat()
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(number))
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+        return moment(number).date().isoformat()
+    return moment(number / _SECONDS).isoformat(" ", "seconds")

@@ -26,7 +26,8 @@ def declared_in(conditions: Sequence[Expr], values: Sequence[Expr]) -> Interval:
     """
     ranges: list[Interval] = []
     for i, value in enumerate(values):
-        if isinstance(value, Constant) and value.value is None:
+        if isinstance(value, Constant):
+            ranges += [] if value.value is None else [value.facts.declared]
             continue
         found = value.facts.declared
         for condition in conditions[:i]:

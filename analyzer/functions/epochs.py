@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analyzer import ranges
 from analyzer.dates import TIMES
-from analyzer.expressions import Call, Expr
+from analyzer.expressions import UNBOUNDED, Call, Expr, Interval
 from analyzer.functions.base import Function, arity, as_type, between, merged, numbers
 from analyzer.types import Type
 
@@ -16,8 +17,16 @@ _FIRST, _LAST = "-62135596800", "253402300799"
 def _to_timestamp(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 1)
     (seconds,) = numbers(name, args)
-    facts = merged([seconds], Type.TIMESTAMPTZ, physical=TIMES)
+    facts = merged(
+        [seconds], Type.TIMESTAMPTZ, physical=TIMES, declared=_in_days(seconds.facts.declared)
+    )
     return Call(name, (seconds,), Type.TIMESTAMPTZ, seconds.nullable, facts)
+
+
+def _in_days(seconds: Interval) -> Interval:
+    if seconds.lower is None or seconds.upper is None:
+        return UNBOUNDED
+    return ranges.moved(Interval(seconds.lower / 86_400, seconds.upper / 86_400), TIMES)
 
 
 def _render(call: Call, args: Sequence[str]) -> str:

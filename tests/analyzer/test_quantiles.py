@@ -200,3 +200,6 @@ def test_the_words_of_an_answer_are_dates() -> None:
     shown: Any = plan.draws[0].label
     assert shown == "histogram of least(greatest(born, 1970-03-01), 1970-10-01)"
     assert "kept between 1970-03-01 and 1970-10-01." in " ".join(plan.notices)
+    always = "least(greatest(born::timestamp, '0001-01-01'), '9999-12-31 23:59:59')"
+    plan = analyze(f"SELECT max({always}) FROM patients", catalog())
+    assert "kept between 0001-01-01 00:00:00 and 9999-12-31 23:" in " ".join(plan.notices)

@@ -369,6 +369,7 @@ SEVERAL_PARTS = (
         "SELECT kind, max(least(greatest(visited_at, '2019-01-01'), '2024-12-31'))"
         " FILTER (WHERE cost > 10) FROM visits GROUP BY kind"
     ),
+    "SELECT max(to_timestamp(age * 86400)), count(*) FROM patients",
     (
         "SELECT min(first) FROM (SELECT patient_id, min(least(greatest(visited_at::date,"
         " DATE '2020-01-01'), DATE '2020-06-30')) AS first FROM visits GROUP BY patient_id) x"
