@@ -115,7 +115,15 @@ class RowBinder(ExpressionBinder):
                 hint="Compute the inner one in a subquery.",
                 position=position,
             )
-        facts = replace(window.facts, size=1 + sum(e.facts.size for e in parts), protected=True)
+        facts = replace(
+            window.facts,
+            size=1 + sum(e.facts.size for e in parts),
+            work=1 + sum(e.facts.work for e in parts),
+            protected=True,
+            # It is no function of what its own row shows.
+            inputs=None,
+            domain=None if isinstance(window.facts.domain, Computed) else window.facts.domain,
+        )
         return replace(window, facts=facts, partition=tuple(partition), order=order)
 
     def order(

@@ -234,8 +234,9 @@ class OverRows:
     facts: Facts = field(hash=False)
     partition: tuple[Expr, ...] = ()
     order: tuple[SortedBy, ...] = ()
-    ties: tuple[Ref, ...] = ()
-    """What puts rows in order that are equal in ``order``: all columns that the SELECT reads."""
+    ties: tuple[Ref, ...] = field(default=(), compare=False)
+    """What puts rows in order that are equal in ``order``: all columns that the SELECT reads. It
+    follows from the rest of the SELECT."""
     detail: str = ""
     """More arguments, which are constants."""
 

@@ -628,6 +628,15 @@ TIED = (
 """Which rows come first is for us to say: PostgreSQL says it by how they are stored."""
 OVER_OWN_ROWS = (
     (
+        "SELECT m, count(*) FROM (SELECT patient_id, max(upper(kind)) OVER (PARTITION BY patient_id)"
+        " AS m FROM visits) t GROUP BY m"
+    ),
+    # A key that is worked out of a window's public values.
+    (
+        "SELECT upper(k), count(*) FROM (SELECT patient_id, lower(lag(kind) OVER (PARTITION BY"
+        " patient_id ORDER BY visited_at, id)) AS k FROM visits) t GROUP BY 1"
+    ),
+    (
         "SELECT kind, count(*), sum(cost) FROM (SELECT patient_id, kind, cost, row_number() OVER"
         " (PARTITION BY patient_id ORDER BY visited_at, id) AS n FROM visits) t WHERE n = 1"
         " GROUP BY kind"
