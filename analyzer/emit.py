@@ -20,6 +20,7 @@ from analyzer.emit_members import counted_members
 from analyzer.emit_rows import Rows, select
 from analyzer.emit_sets import each_set, in_sets
 from analyzer.expressions import Expr
+from analyzer.functions.comparison import in_order
 from analyzer.keys import Keys
 from analyzer.measures import Bounds, Count, Distinct, Histogram, Measure
 from analyzer.plan import Part, Statement
@@ -147,7 +148,8 @@ def _distinct_part(
     printer: Printer, aggregation: Aggregation, keys: Keys, bounds: Bounds, measure: Distinct
 ) -> str:
     rows = _rows(printer, aggregation, keys, [measure.argument])
-    value = canonical(rows.of(measure.argument), measure.argument)
+    (value,) = in_order([rows.of(measure.argument)], [measure.argument])
+    value = canonical(value, measure.argument)
     cap = None if bounds.one_row else measure.cap
     pairs = distinct_values(printer, rows, value, cap)
     columns = [*(f"d.{name}" for name in rows.names), "count(DISTINCT d.v) AS c0"]

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from analyzer.expressions import UNBOUNDED, Expr, Facts, Interval, Ref
 from analyzer.functions.base import as_type, coerce, operand, operand_range
+from analyzer.functions.text import to_convert
 from analyzer.refusals import Unsupported, WrongType
 from analyzer.relation import OwnAggregate
 from analyzer.types import Type
@@ -172,7 +173,10 @@ def _render_call(aggregate: OwnAggregate, argument: str) -> str:
     if subject.type is Type.TEXT and name != "count":
         # The database's own order is total: of equal texts there is one spelling. A column's own
         # collation need not be.
-        argument = f'({argument} COLLATE "default")'
+        argument = f'({to_convert(argument, subject)} COLLATE "default")'
+    elif subject.type is Type.TEXT and aggregate.distinct:
+        # They are sorted, in the collation that copies none of them.
+        argument = f'({to_convert(argument, subject)} COLLATE "C")'
     return f"{name}({'DISTINCT ' * aggregate.distinct}{argument})"
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from analyzer.expressions import Call, Constant, Expr, Facts
 from analyzer.functions.base import Function, arity, as_type, coerce, merged, numbers, one_collation
+from analyzer.functions.text import to_convert
 from analyzer.refusals import WrongType
 from analyzer.types import Type
 
@@ -45,6 +46,12 @@ def same_storage(args: Sequence[Expr], texts: Sequence[str]) -> list[str]:
     return one_collation(texts, args)
 
 
+def in_order(texts: Sequence[str], args: Sequence[Expr]) -> list[str]:
+    """Printed values that can be put in order, however long a text is."""
+    pairs = zip(texts, args, strict=True)
+    return [to_convert(t, a) if a.type is Type.TEXT else t for t, a in pairs]
+
+
 def _compare(name: str, args: Sequence[Expr]) -> Call:
     arity(name, args, 2)
     typed = comparable(name, args)
@@ -56,7 +63,12 @@ def _truth(args: Sequence[Expr]) -> Facts:
     return merged(args, Type.BOOL, domain=(False, True), total_domain=True)
 
 
+_ORDERED = frozenset({"<", "<=", ">", ">="})
+
+
 def _render_compare(call: Call, args: Sequence[str]) -> str:
+    if call.function in _ORDERED:
+        args = in_order(args, call.args)
     left, right = same_storage(call.args, args)
     return f"({left} {call.function} {right})"
 

@@ -12,7 +12,7 @@ from analyzer.domains import inputs_of
 from analyzer.expressions import Call, Computed, Constant, Domain, Expr, Facts, Interval
 from analyzer.functions.base import Function, arity, as_type, coerce, merged, one_collation, widest
 from analyzer.functions.clamps import declared_in
-from analyzer.functions.comparison import comparable
+from analyzer.functions.comparison import comparable, in_order
 from analyzer.functions.times import is_time
 from analyzer.refusals import WrongType
 from analyzer.types import Type
@@ -135,6 +135,10 @@ def _extreme(name: str, args: Sequence[Expr]) -> Call:
     return Call(name, tuple(values), type_, all(v.nullable for v in values), facts)
 
 
+def _render_extreme(call: Call, args: Sequence[str]) -> str:
+    return _render_variadic(call, in_order(args, call.args))
+
+
 def _render_variadic(call: Call, args: Sequence[str]) -> str:
     typed = _in_one_form(call.facts.stored, call.args, args)
     return f"{call.function.upper()}({', '.join(typed)})"
@@ -180,7 +184,7 @@ def _render_nullif(call: Call, args: Sequence[str]) -> str:
 FUNCTIONS = (
     Function("case", _case, _render_case),
     Function("coalesce", _coalesce, _render_variadic),
-    Function("greatest", _extreme, _render_variadic),
-    Function("least", _extreme, _render_variadic),
+    Function("greatest", _extreme, _render_extreme),
+    Function("least", _extreme, _render_extreme),
     Function("nullif", _nullif, _render_nullif),
 )

@@ -94,7 +94,8 @@ def _part(text: str, expression: Expr) -> str:
 
 def to_convert(text: str, expression: Expr) -> str:
     """The text with a length at which upper, btrim, patterns and their like find the memory they
-    need: several bytes for each of its own."""
+    need: several bytes for each of its own. So do comparisons, which copy both sides, and rows
+    that two such texts are in."""
     return text if _length_of(expression) is not None else f"left({text}, {_CONVERTED})"
 
 
@@ -262,6 +263,11 @@ def _render_ends(call: Call, args: Sequence[str]) -> str:
     return f"{call.function}({args[0]}, {call.detail})"
 
 
+def _render_substr(call: Call, args: Sequence[str]) -> str:
+    """Without a count nearly all of the text is left, as a copy."""
+    return _render_ends(call, [to_convert(args[0], call.args[0])])
+
+
 def _substr(name: str, args: Sequence[Expr]) -> Call:
     """``substr(x, start, count)`` with constants; a negative count would fail."""
     arity(name, args, 2, 3)
@@ -353,7 +359,7 @@ FUNCTIONS = (
     Function("strpos", _strpos, _render_strpos),
     Function("left", _ends, _render_ends),
     Function("right", _ends, _render_ends),
-    Function("substr", _substr, _render_ends),
+    Function("substr", _substr, _render_substr),
     Function("starts_with", _condition, _render_call),
     Function("like", _like, _render_like),
     Function("ilike", _like, _render_like),

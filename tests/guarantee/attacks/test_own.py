@@ -19,6 +19,7 @@ from tests.guarantee.attacks.test_attacks import CATALOG
 from tests.guarantee.attacks.test_ledger import COUNT, ONE
 from tests.guarantee.attacks.world import READER, SHARED, World
 from tests.guarantee.conftest import Place
+from tests.guarantee.replay import Replay
 from tests.postgres import Postgres, database_of
 from tests.released import assembled, exact_rows
 
@@ -333,6 +334,49 @@ def test_one_row_with_a_long_text_makes_no_query_fail(world: World, busy_clinic:
     with world.on(busy_clinic):
         codes = [world.ask(sql).status_code for sql in texts]
     assert set(codes) == {200, 400}
+
+
+@pytest.fixture(scope="module")
+def long_place(postgres: Postgres) -> Iterator[Replay]:
+    """A clinic where two texts of Alice's have more than half of what a text can have."""
+    uri = fixture.load(postgres.fresh(), fixture.clinic(patients=10, visits=30))
+    with psycopg.connect(uri) as connection:
+        for text in (
+            "UPDATE patients SET name = repeat('x', 600000000) WHERE id = %s",
+            "UPDATE visits SET diagnosis = repeat('y', 600000000) WHERE patient_id = %s",
+            (
+                "UPDATE visits SET diagnosis = 'z' || diagnosis"
+                " WHERE id = (SELECT min(id) FROM visits WHERE patient_id = %s)"
+            ),
+        ):
+            connection.execute(text, [fixture.ALICE])
+    with Replay(uri) as place:
+        yield place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM visits v JOIN patients p ON p.id = v.patient_id WHERE diagnosis < name",
+        (
+            "SELECT count(*) FROM visits v JOIN patients p ON p.id = v.patient_id"
+            " WHERE greatest(diagnosis, name) = 'a'"
+        ),
+        "SELECT count(DISTINCT substr(diagnosis, 2)), count(DISTINCT diagnosis) FROM visits",
+        (
+            "SELECT count(*) FROM (SELECT DISTINCT patient_id, substr(diagnosis, 2) AS a,"
+            " substr(diagnosis, 3) AS b FROM visits) v"
+        ),
+        (
+            "SELECT count(*) FROM (SELECT patient_id, max(diagnosis) AS a, count(DISTINCT diagnosis) AS n"
+            " FROM visits GROUP BY patient_id) v WHERE a > 'b' AND n > 1"
+        ),
+    ],
+)
+def test_two_texts_as_long_as_there_can_be_make_no_query_fail(long_place: Replay, sql: str) -> None:
+    """To be put in order, or into one row, they would be copied, and there is no room for two."""
+    assert long_place.exact(analyze(sql, CATALOG))
 
 
 def test_one_row_with_many_decimals_makes_no_query_fail(world: World, busy_clinic: str) -> None:
