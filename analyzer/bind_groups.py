@@ -114,10 +114,8 @@ class GroupBinder(ExpressionBinder):
             return False
         if any(one not in self.scope.values for one in scalars(node)):
             return True
-        if self.scope.values:
-            here = node.walk(prune=lambda part: isinstance(part, exp.Query))
-            return any(isinstance(part, _OVER_GROUPS) for part in here)
-        return isinstance(node, _OVER_GROUPS) or node.find(*_OVER_GROUPS) is not None
+        here = node.walk(prune=lambda part: isinstance(part, exp.Query))
+        return any(isinstance(part, _OVER_GROUPS) for part in here)
 
     def subqueries(self, node: exp.Expression) -> Subqueries:
         """None here: what is computed of noisy values must read no rows."""

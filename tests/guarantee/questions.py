@@ -576,6 +576,11 @@ FULL_JOINS = (
 )
 
 LOOKED_UP = (
+    (
+        "SELECT EXISTS (SELECT 1 FROM visits v WHERE v.patient_id = p.id AND v.cost > (SELECT"
+        " avg(w.cost) FROM visits w WHERE w.patient_id = v.patient_id)), count(*) FROM patients p"
+        " GROUP BY 1"
+    ),
     "SELECT avg((SELECT max(cost) FROM visits v WHERE v.patient_id = p.id)) FROM patients p",
     (
         "SELECT sex, sum((SELECT count(*) FROM visits v WHERE v.patient_id = p.id AND v.cost > 20))"
