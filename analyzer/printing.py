@@ -34,6 +34,7 @@ from analyzer.expressions import (
 from analyzer.functions import render
 from analyzer.functions.base import as_type
 from analyzer.functions.comparison import same_storage
+from analyzer.functions.text import to_convert
 from analyzer.growth import BYTES_OF_A_ROW
 from analyzer.own_aggregates import group_form, plain
 from analyzer.own_aggregates import render as render_own
@@ -168,7 +169,7 @@ class Printer:
     def _own_order(self, key: SortedBy) -> str:
         text = self.expression(key.expression)
         if key.expression.type is Type.TEXT:
-            text = f'({text} COLLATE "default")'
+            text = f'({to_convert(text, key.expression)} COLLATE "default")'
         down, nulls = "DESC" if key.descending else "ASC", "FIRST" if key.nulls_first else "LAST"
         return f"{text} {down} NULLS {nulls}"
 

@@ -372,6 +372,10 @@ def long_place(postgres: Postgres) -> Iterator[Replay]:
             "SELECT count(*) FROM (SELECT patient_id, max(diagnosis) AS a, count(DISTINCT diagnosis) AS n"
             " FROM visits GROUP BY patient_id) v WHERE a > 'b' AND n > 1"
         ),
+        (
+            "SELECT count(*) FROM (SELECT DISTINCT ON (patient_id) patient_id, cost FROM visits"
+            " ORDER BY patient_id, diagnosis) v"
+        ),
     ],
 )
 def test_two_texts_as_long_as_there_can_be_make_no_query_fail(long_place: Replay, sql: str) -> None:
