@@ -1,6 +1,6 @@
 """Sixty queries as analysts of a hospital, a bank or a statistics office write them, over the clinic; and sixty more.
 
-They were written down before anybody looked which of them are answered; only what SQL leaves open, the
+The first sixty were written down before anybody looked which of them are answered; only what SQL leaves open, the
 order among equals, was settled afterwards. For those that are not,
 ``REFUSED`` says why.
 """
@@ -312,7 +312,7 @@ MORE: tuple[str, ...] = (
         " BY 1, 2 ORDER BY 1, 2"
     ),
 )
-"""Sixty more, written down in the same way a few days later."""
+"""Sixty more: cohorts, funnels, first and last visits of a person, bands and texts."""
 
 REFUSED: dict[str, str] = {
     "SELECT sex, bool_or": "Whether anybody is would be told by one person; a count says how many are.",
