@@ -25,9 +25,15 @@ def contributions(
     Columns: the keys, then ``c0, c1, ..``, the cells of all measures in order.
     """
     if bounds.one_row:
-        cells = [cell for m in measures for cell in _row_cells(m, rows)]
         listed = [f"r.{name}" for name in rows.names]
-        return f"{select([*listed, *numbered(cells)])} FROM (\n{rows.repeated().text}\n) AS r"
+        source = f"FROM (\n{rows.repeated().text}\n) AS r"
+        if not public:
+            cells = [cell for m in measures for cell in _row_cells(m, rows)]
+            return f"{select([*listed, *numbered(cells)])} {source}"
+        # Added up at once: a UNION ALL with the zeros of all keys takes each of its rows along.
+        cells = [cell for m in measures for cell in _totals(m, rows)]
+        text = f"{select([*listed, *numbered(cells)])} {source}"
+        return f"{text} GROUP BY {', '.join(listed)}" if listed else text
     listed = [f"r.{name}" for name in rows.by]
     source = f"FROM {rows.grouped}"
     totals = [cell for m in measures for cell in _totals(m, rows)]

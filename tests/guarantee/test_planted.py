@@ -104,7 +104,7 @@ PLANTED: dict[str, tuple[str, Tamper, str]] = {
     ),
     "a mean counts its row twice": (
         "SELECT avg(age) FROM patients",
-        _sql(r"ELSE (\(CAST.*? - 0\)) END AS c0", r"ELSE 2 * \1 END AS c0"),
+        _sql(r"(\(sum\(.*? - \(0 \* count\(r\.v0\)\)\)) AS c0", r"2 * \1 AS c0"),
         "L1 distance",
     ),
     "half of the sensitivity is declared": (
