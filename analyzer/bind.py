@@ -24,6 +24,7 @@ from analyzer.bind_sets import grouping_sets
 from analyzer.catalog import Catalog, Given
 from analyzer.expressions import Exists, Expr, Ref, Within, walk
 from analyzer.functions.base import coerce
+from analyzer.functions.clamps import listed
 from analyzer.growth import check_growth
 from analyzer.refusals import (
     PrivateKeys,
@@ -98,7 +99,8 @@ class _QueryBinder(OuterBinder):
         unit = self.relations.unit
         assert unit is not None, "the rows have an owner"
         around = self.catalog.around(unit)
-        block = self.begin(Aggregation(source, owned, where, keys, unit, around, sets), tree)
+        shown = tuple(listed(key, where) for key in keys)
+        block = self.begin(Aggregation(source, owned, where, shown, unit, around, sets), tree)
         refs = [key_ref(block, i, key, nullable=len(sets) > 1) for i, key in enumerate(keys)]
         calls = self.calls(tree, self.relations.ctes_of(tree, ctes))
         groups = GroupBinder(rows, keys, refs, sets, calls, block, where)

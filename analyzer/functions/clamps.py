@@ -1,4 +1,5 @@
-"""What the conditions of a CASE say about the values of its branches, and WHERE about a column's.
+"""What the conditions of a CASE say about the values of its branches, and WHERE about a column's
+and a key's.
 
 ``CASE WHEN x > 200 THEN 200 WHEN x < 0 THEN 0 ELSE x END`` is between 0 and 200: in the last branch
 neither condition is true, so x is NULL or there. Only declared ranges become narrower by it: they
@@ -7,12 +8,25 @@ give clamping bounds, which the emitted SQL keeps whatever a row holds.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
-from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Interval
+from analyzer.catalog import Scalar
+from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Interval, Ref
+from analyzer.types import Type
 
+_EXACT = (Type.TEXT, Type.BOOL, Type.INT4, Type.INT8, Type.NUMERIC, Type.DATE)
+"""Types whose values here are equal if and only if PostgreSQL says so."""
+_HOLDS = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -50,6 +64,56 @@ def narrowed(expression: Expr, condition: Expr | None, of: Expr) -> Expr:
     if found == facts.declared or single or _is_empty(found):
         return expression
     return replace(expression, facts=replace(facts, declared=found))
+
+
+def listed(key: Expr, condition: Expr | None) -> Expr:
+    """A group key where ``condition`` is true: of its declared values, those that rows can have.
+
+    The others have no rows, whatever the data, so they are no groups. Where none is left, they all
+    stay: an answer has its groups for what else is in it.
+    """
+    domain = key.facts.domain
+    if condition is None or not isinstance(domain, tuple) or not isinstance(key, Ref | Call):
+        return key
+    left = tuple(value for value in domain if _can_be(condition, key, value, true=True))
+    if not left:
+        return key
+    nullable = key.nullable and _can_be(condition, key, None, true=True)
+    if left == domain and nullable == key.nullable:
+        return key
+    return replace(key, nullable=nullable, facts=replace(key.facts, domain=left))
+
+
+def _can_be(condition: Expr, key: Expr, value: Scalar | None, *, true: bool) -> bool:
+    """Whether the condition can be true, or can be false, in a row whose key has the value."""
+    if condition == key:
+        return value is true
+    if not isinstance(condition, Call):
+        return True
+    function, args = condition.function, condition.args
+    if function == "not":
+        return _can_be(args[0], key, value, true=not true)
+    if function in ("and", "or"):
+        parts = (_can_be(part, key, value, true=true) for part in args)
+        return all(parts) if (function == "and") is true else any(parts)
+    if function in ("is null", "is not null") and args[0] == key:
+        return ((value is None) is (function == "is null")) is true
+    # Which of two texts is first depends on their collation.
+    holds = None if key.type is Type.TEXT and function not in ("=", "<>") else _HOLDS.get(function)
+    if holds is None or key not in args:
+        return True
+    other = args[1] if args[0] == key else args[0]
+    if not isinstance(other, Constant) or not _are_alike(key, other):
+        return True
+    if value is None or other.value is None:
+        return False
+    sides = (value, other.value) if args[0] == key else (other.value, value)
+    return bool(holds(*sides)) is true
+
+
+def _are_alike(a: Expr, b: Expr) -> bool:
+    exact = a.type in _EXACT and b.type in _EXACT
+    return exact and (a.type is b.type or (a.type.is_number and b.type.is_number))
 
 
 def _said(condition: Expr, value: Expr, *, true: bool) -> Interval:

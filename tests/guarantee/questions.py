@@ -167,6 +167,17 @@ PUBLIC_KEYS = (
     "SELECT sex, count(*) FROM patients GROUP BY sex",
     "SELECT sex, count(*), avg(age), sum(bmi) FROM patients GROUP BY 1",
     "SELECT kind, count(*) FROM visits GROUP BY kind",
+    # Values that WHERE leaves no row are no groups.
+    "SELECT kind, count(*), avg(cost) FROM visits WHERE kind = 'remote' GROUP BY kind",
+    "SELECT kind, count(*) FROM visits WHERE kind NOT IN ('remote') OR cost > 50 GROUP BY kind",
+    (
+        "SELECT sex, active, count(*) FROM patients WHERE NOT (sex = 'male' OR NOT active)"
+        " GROUP BY ROLLUP (1, 2)"
+    ),
+    (
+        "SELECT kind, count(DISTINCT patient_id) FROM visits WHERE kind IS NULL OR kind > 'f'"
+        " OR kind = 'emergency' AND cost > 20 GROUP BY kind"
+    ),
     (
         "SELECT kind, count(*), sum(cost), avg(balance), count(DISTINCT patient_id) FROM visits"
         " GROUP BY kind"
