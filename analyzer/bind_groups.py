@@ -110,7 +110,9 @@ class GroupBinder(ExpressionBinder):
 
     def _over_groups(self, node: exp.Expression) -> bool:
         """Whether a part of the expression has a value for groups only."""
-        if isinstance(node, exp.Column):
+        if isinstance(node, _OVER_GROUPS):
+            return True
+        if node.find(exp.Query, *_OVER_GROUPS) is None:
             return False
         if any(one not in self.scope.values for one in scalars(node)):
             return True

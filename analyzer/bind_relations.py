@@ -263,6 +263,8 @@ class RelationBinder:
             return entry
         only(alias, "this", "columns")
         names = [name_of(c) for c in alias.args.get("columns") or []]
+        if not names:
+            return Entry(name_of(alias.this), entry.fields)
         if len(names) > len(entry.fields):
             raise UnknownColumn(
                 "The alias names more columns than there are.",

@@ -57,6 +57,8 @@ def with_values(
 
 def _of_rows(tree: exp.Select, scope: Scope) -> Iterator[exp.Subquery]:
     """The subqueries for values that name a column of the row outside."""
+    if tree.find(exp.Subquery) is None:
+        return
     clauses = [*tree.expressions, tree.args.get("where"), tree.args.get("group")]
     names = {entry.name for entry in scope.entries}
     for node in (found for clause in clauses if clause is not None for found in scalars(clause)):

@@ -73,11 +73,11 @@ def measured(
     Raises:
         BadArgument: an argument has no bounds, or they leave nothing to measure.
     """
+    printer = Printer(dict(catalog.tables), ceiling=aggregation.ceiling).over(aggregation.source)
     if aggregation.unit is None:
         keys = Keys(aggregation.keys, public=True, possible=1)
         alone = Bounds(one_row=True, max_rows=1, max_groups=1, one_group=True, some_groups=False)
-        return _measured(aggregation, keys, alone, {}, (), None, catalog)
-    printer = Printer(dict(catalog.tables)).over(aggregation.source)
+        return _measured(aggregation, keys, alone, {}, (), None, printer)
     keys = _sorted(keys_of(aggregation, catalog), printer)
     bounds = bounds_of(aggregation, keys, catalog, options)
     of = {aggregate: measures_of(aggregate, bounds) for aggregate in aggregates}
@@ -94,7 +94,7 @@ def measured(
         {a: tuple(one_of[names[m]] for m in several) for a, several in of.items()},
         tuple(one_of[name] for name in sorted(one_of)),
         None if units is None else sorted(one_of).index(names[units]),
-        catalog,
+        printer,
     )
 
 
@@ -105,9 +105,9 @@ def _measured(
     of: Mapping[Aggregate, tuple[Measure, ...]],
     measures: tuple[Measure, ...],
     selection: int | None,
-    catalog: Catalog,
+    printer: Printer,
 ) -> Measured:
-    exact, parts = exact_statement(aggregation, keys, bounds, measures, dict(catalog.tables))
+    exact, parts = exact_statement(printer, aggregation, keys, bounds, measures)
     return Measured(aggregation, keys, bounds, of, measures, selection, exact, parts)
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Literal
 
 from analyzer.canonical_joins import owner_in
-from analyzer.catalog import Table
 from analyzer.emit_bounds import (
     contributions,
     distinct_values,
@@ -32,11 +31,11 @@ _FEW_GROUPS = 16
 
 
 def exact_statement(
+    printer: Printer,
     aggregation: Aggregation,
     keys: Keys,
     bounds: Bounds,
     measures: Sequence[Measure],
-    tables: dict[str, Table],
 ) -> tuple[Statement, tuple[Part, ...]]:
     """The SQL that runs on protected data, and what its parts hold.
 
@@ -46,7 +45,6 @@ def exact_statement(
     statement of one part gives keys and cells. One of several gives the part's number, a bucket (of
     a histogram) and then keys and cells, the cells filled up with zeros.
     """
-    printer = Printer(tables, ceiling=aggregation.ceiling)
     if aggregation.unit is None:
         return listed_rows(printer, aggregation)
     first = _first_cells(measures)

@@ -210,7 +210,7 @@ def _totals(measure: Regular, rows: Rows) -> list[str]:
     """The cells of a unit's rows in one group, before they are bounded."""
     if isinstance(measure, Count | People):
         counted = f"count({rows.of(measure.argument) if measure.argument is not None else '*'})"
-        share = int(1 / measure.tick)
+        share = measure.tick.denominator // measure.tick.numerator
         return [counted if share == 1 else f"({counted} * {share})"]
     if isinstance(measure, Shares) and not measure.squared and len(measure.axes) == 1:
         (axis,) = measure.axes
@@ -258,11 +258,11 @@ def grid_point(axis: Axis, name: str) -> str:
     if stored.is_integer and tick == 1:
         return f"CAST(LEAST(GREATEST({name}, {integer(low)}), {integer(high)}) AS {whole})"
     lower, upper = _number(low * tick), _number(high * tick)
-    if stored is Type.FLOAT8 and (1 / tick).denominator == 1:
+    if stored is Type.FLOAT8 and tick.numerator == 1:
         # A factor of at least one cannot underflow, and the clamp before it rules out overflow.
         floor, ceiling = (f"CAST('{x}' AS double precision)" for x in (lower, upper))
         kept = f"LEAST(GREATEST({name}, {floor}), {ceiling})"
-        scaled = f"{kept} * CAST('{1 / tick}' AS double precision)"
+        scaled = f"{kept} * CAST('{tick.denominator}' AS double precision)"
         if whole == "integer":
             # The cast rounds. Bound, factor and product are each off by a 2^-53rd at most: of
             # less than 2^30 far less than a half, so nothing is rounded past a bound.

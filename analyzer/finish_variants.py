@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from analyzer.stages import cells_of
 from analyzer.types import Type
@@ -111,7 +112,8 @@ def _moved(cells: Cells, ways: Sequence[str]) -> list[str]:
     return columns
 
 
-def _one_by_one(total: int) -> tuple[list[str], list[str]]:
+@lru_cache
+def _one_by_one(total: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """A pair for each cell; which way a variant moves each of them: 1, -1 or 0."""
     rows = [["0"] * (total + 1)]
     for i in range(total):
@@ -121,7 +123,7 @@ def _one_by_one(total: int) -> tuple[list[str], list[str]]:
     values = ", ".join([f"({', '.join(row)})" for row in rows])
     ways = [f"w{i}" for i in range(total)]
     text = f"variants ({', '.join(['v', *ways])}) AS MATERIALIZED (VALUES {values})"
-    return [text], [f"s.{way}" for way in ways]
+    return (text,), tuple(f"s.{way}" for way in ways)
 
 
 def _signed(blocks: Sequence[Cells]) -> tuple[list[str], list[str]]:

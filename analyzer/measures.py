@@ -49,7 +49,7 @@ class Count:
     @property
     def limit(self) -> int:
         """The most that one unit contributes, in L1 over all cells and groups, in grid steps."""
-        return int(self.cap / self.tick)
+        return self.cap * self.tick.denominator // self.tick.numerator
 
     @property
     def sensitivity(self) -> Sensitivity:
@@ -192,7 +192,7 @@ class Histogram:
 
     @property
     def limit(self) -> int:
-        return int(self.cap / self.tick)
+        return self.cap * self.tick.denominator // self.tick.numerator
 
     @property
     def sensitivity(self) -> Sensitivity:

@@ -76,6 +76,7 @@ class Printer:
         self._ranks: dict[str, int] = {}
         self._aliases: dict[str, str] = {}
         self._known: set[str] = set()
+        self._last: Relation | None = None
         self._names: dict[tuple[str, str], str] = {}
         """What columns of subqueries are called, which are in the order of their texts."""
 
@@ -86,6 +87,9 @@ class Printer:
     def over(self, relation: Relation) -> Printer:
         """This printer, its marks of aliases and names of columns being those of the relation's
         one order."""
+        if relation is self._last:
+            return self
+        self._last = relation
         for one in inside(relation):
             if one.alias in self._known:
                 continue

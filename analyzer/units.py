@@ -238,10 +238,12 @@ def _paired(
     join: Join, conditions: Sequence[Expr], left: int | None, right: int | None
 ) -> int | None:
     """Rows of a unit after a join of relations in which it has ``left`` and ``right``."""
-    # Texts could be equal to the join and not to the key, where their collations differ.
-    exact = [c for c in conditions if all(e.type is not Type.TEXT for e in walk(c))]
-    if is_pinned(join.right, aliases(join.left), exact):
-        return left
+    known = aliases(join.left)
+    if is_pinned(join.right, known, conditions):
+        # Texts could be equal to the join and not to the key, where their collations differ.
+        exact = [c for c in conditions if all(e.type is not Type.TEXT for e in walk(c))]
+        if is_pinned(join.right, known, exact):
+            return left
     return None if left is None or right is None else left * right
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import reduce
 
 from analyzer.catalog import Scalar
-from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Interval, Ref
+from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Interval, Ref, walk
 from analyzer.types import Type
 
 _EXACT = (Type.TEXT, Type.BOOL, Type.INT4, Type.INT8, Type.NUMERIC, Type.DATE)
@@ -59,6 +59,8 @@ def narrowed(expression: Expr, condition: Expr | None, of: Expr) -> Expr:
     facts = expression.facts
     if condition is None or facts.owner or facts.holds_owner or isinstance(expression, Constant):
         return expression
+    if of not in walk(condition):
+        return expression
     found = _both(facts.declared, _said(condition, of, true=True))
     single = found.lower is not None and found.lower == found.upper
     if found == facts.declared or single or _is_empty(found):
@@ -74,6 +76,8 @@ def listed(key: Expr, condition: Expr | None) -> Expr:
     """
     domain = key.facts.domain
     if condition is None or not isinstance(domain, tuple) or not isinstance(key, Ref | Call):
+        return key
+    if key not in walk(condition):
         return key
     left = tuple(value for value in domain if _can_be(condition, key, value, true=True))
     if not left:
