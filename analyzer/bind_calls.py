@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from sqlglot import exp, parse_one
 
@@ -14,7 +13,7 @@ from analyzer.functions.base import constant
 from analyzer.functions.casts import build_cast
 from analyzer.functions.distances import compared
 from analyzer.functions.text import escaped
-from analyzer.functions.times import interval_parts, refuse_now
+from analyzer.functions.times import interval_parts
 from analyzer.refusals import BadArgument, BadPattern, UnknownFunction, Unsupported
 from analyzer.syntax import only
 from analyzer.types import Type
@@ -70,16 +69,6 @@ _TYPES: dict[str, Type] = {
     "TIMESTAMPTZ": Type.TIMESTAMPTZ,
     "UUID": Type.UUID,
 }
-_NOW = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtime, exp.Localtimestamp)
-_CLOCKS = ("clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday")
-_PATTERNS = (exp.SimilarTo, exp.RegexpLike, exp.RegexpILike, exp.RegexpReplace, exp.RegexpExtract)
-_INSTEAD: dict[type[exp.Expression], str] = {
-    exp.Rand: "Noise is added to every answer; rows are not sampled.",
-    exp.Interval: "It stands beside + or -, as in x + INTERVAL '1 day', or beside a difference of"
-    " times: a - b < INTERVAL '1 day'.",
-}
-FUNCTIONS_BY_SYNTAX = (exp.Func, exp.Interval, *_PATTERNS, *_NOW)
-"""What :func:`refuse_function` has words for."""
 
 
 def call(bind: Bind, node: exp.Expression) -> Expr | None:
@@ -339,22 +328,3 @@ _SPECIAL: dict[type[exp.Expression], Callable[[Bind, exp.Expression], Expr | Non
     exp.Trim: _trim,
     exp.Anonymous: _named,
 }
-
-
-def refuse_function(node: exp.Expression, name: str) -> NoReturn:
-    """Say no to a function, with what to write instead where there is something.
-
-    Raises:
-        UnknownFunction: always, unless it is the current time.
-        Unsupported: the current time.
-    """
-    if isinstance(node, _NOW) or name in _CLOCKS:
-        raise refuse_now()
-    if isinstance(node, exp.Interval):
-        raise Unsupported("An interval cannot stand here.", hint=_INSTEAD[exp.Interval])
-    if isinstance(node, exp.SimilarTo):
-        name = "SIMILAR TO"
-    hint = _INSTEAD.get(type(node), "docs/sql.md lists the functions that epsql answers.")
-    if isinstance(node, _PATTERNS):
-        hint = "Use LIKE, starts_with or strpos; some patterns take very long on some rows."
-    raise UnknownFunction(f"There is no function {name} here.", hint=hint)

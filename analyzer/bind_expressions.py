@@ -8,20 +8,13 @@ from decimal import Decimal
 from sqlglot import exp
 
 from analyzer.bind_arrays import any_of, one_of, within_array
-from analyzer.bind_calls import (
-    FUNCTIONS_BY_SYNTAX,
-    as_texts,
-    beside_times,
-    call,
-    refuse_function,
-)
+from analyzer.bind_calls import as_texts, beside_times, call
 from analyzer.catalog import Given
 from analyzer.expressions import Constant, Expr
 from analyzer.functions import FUNCTIONS, build
 from analyzer.functions.base import constant
 from analyzer.refusals import (
     BadArgument,
-    NoMechanism,
     Refusal,
     SyntaxRefused,
     UnboundedInfluence,
@@ -29,8 +22,9 @@ from analyzer.refusals import (
     WrongGrouping,
 )
 from analyzer.scope import Scope, Subqueries, name_of, qualifiers_of
-from analyzer.syntax import array_beside, only, position_of, spoken
+from analyzer.syntax import array_beside, only, position_of
 from analyzer.types import Type
+from analyzer.unknown import refused
 
 _OPERATORS: dict[type[exp.Expression], str] = {
     exp.Add: "+",
@@ -168,34 +162,11 @@ class ExpressionBinder:
         )
 
     def unknown(self, node: exp.Expression) -> Expr:
-        if _is_of_array(node):
-            raise Unsupported(
-                "ANY and ALL stand in x = ANY (...) and x <> ALL (...) only.",
-                hint="Write comparisons with AND or OR between them.",
-            )
         if isinstance(
-            node, exp.Subquery | exp.Select | exp.Exists | exp.Any | exp.All | exp.SetOperation
-        ):
+            node, exp.Subquery | exp.Select | exp.Exists | exp.All | exp.SetOperation
+        ) or (isinstance(node, exp.Any) and isinstance(node.this, exp.Query)):
             raise self.no_subquery(node)
-        if isinstance(node, exp.Window):
-            raise Unsupported(
-                "A window over protected rows stands in the select list of a subquery only.",
-                hint="Write SELECT ... FROM (SELECT ..., row_number() OVER (PARTITION BY key ORDER"
-                " BY x) AS n FROM ...) t, where key is the privacy unit's.",
-            )
-        if isinstance(node, exp.AggFunc | exp.WithinGroup) or (
-            isinstance(node, exp.Anonymous) and str(node.this).lower() in _KNOWN_AGGREGATES
-        ):
-            raise NoMechanism(
-                f"There is no private mechanism for {_function_name(node)}.",
-                hint=_INSTEAD.get(type(node), "docs/sql.md lists what epsql answers."),
-            )
-        if isinstance(node, FUNCTIONS_BY_SYNTAX):
-            refuse_function(node, _function_name(node))
-        raise Unsupported(
-            f"{spoken(node)} is not supported in an expression.",
-            hint="docs/sql.md lists what epsql answers.",
-        )
+        raise refused(node)
 
     def no_subquery(self, _: exp.Expression) -> Refusal:
         return UnboundedInfluence(
@@ -371,39 +342,6 @@ _SPECIAL: dict[type[exp.Expression], Callable[[ExpressionBinder, exp.Expression]
     exp.Subquery: lambda binder, node: binder.value(node),
     exp.Case: ExpressionBinder.on_case,
 }
-_KNOWN_AGGREGATES = frozenset({"mode", "bit_or", "bit_and"})
-
-
-_NAMES: dict[type[exp.Expression], str] = {
-    exp.ExplodingGenerateSeries: "generate_series",
-    exp.GroupConcat: "string_agg",
-    exp.LogicalAnd: "bool_and",
-    exp.LogicalOr: "bool_or",
-}
-"""PostgreSQL's names, where sqlglot has others."""
-_COUNTED = "Count them: count(*) FILTER (WHERE x), or per person in a subquery."
-_INSTEAD: dict[type[exp.Expression], str] = {
-    exp.LogicalAnd: _COUNTED,
-    exp.LogicalOr: _COUNTED,
-    exp.Median: "Write percentile_cont(0.5) WITHIN GROUP (ORDER BY x).",
-    exp.Mode: "GROUP BY the column, and ORDER BY count(*) DESC LIMIT 1.",
-}
-
-
-def _is_of_array(node: exp.Expression) -> bool:
-    if isinstance(node, exp.Anonymous):
-        return str(node.this).lower() in ("all", "some")
-    return isinstance(node, exp.Any) and not isinstance(node.this, exp.Query)
-
-
-def _function_name(node: exp.Expression) -> str:
-    if type(node) in _NAMES:
-        return _NAMES[type(node)]
-    if isinstance(node, exp.Anonymous):
-        return str(node.this).lower()
-    if isinstance(node, exp.WithinGroup):
-        return _function_name(node.this)
-    return type(node).sql_name().lower() if isinstance(node, exp.Func) else spoken(node)
 
 
 assert all(name in FUNCTIONS for name in (*_OPERATORS.values(), *_VARIADIC.values()))
