@@ -21,9 +21,9 @@ import analyzer.agreement_sqlglot_calls
 import analyzer.agreement_sqlglot_expressions  # noqa: F401
 from analyzer import agreement_postgres, agreement_sqlglot
 from analyzer.agreement_postgres import Fields
-from analyzer.agreement_words import Form
+from analyzer.agreement_words import Form, targets
 from analyzer.refusals import Refusal, SyntaxRefused, TooComplex, Unsupported
-from analyzer.syntax import Tree, position_of
+from analyzer.syntax import COLUMN, Tree, position_of
 
 _CLAUSES = {
     1: ("SELECT DISTINCT", "distinct"),
@@ -75,7 +75,7 @@ def read_statement(sql: str) -> Fields:
 
 
 def check_agreement(sql: str, statement: Fields, tree: Tree) -> None:
-    """Pass where both trees of ``sql`` mean the same.
+    """Pass where both trees of ``sql`` mean the same, and name the columns of ``tree``.
 
     Raises:
         SyntaxRefused: they differ.
@@ -95,6 +95,9 @@ def check_agreement(sql: str, statement: Fields, tree: Tree) -> None:
         raise too_deep() from None
     if not same:
         raise _differ(tree, ours, theirs)
+    # sqlglot has one word for several functions; what columns are called is PostgreSQL's to say.
+    for mine, other in zip(targets(ours), targets(theirs), strict=True):
+        mine.beside.meta[COLUMN] = other.beside
 
 
 def too_deep() -> TooComplex:

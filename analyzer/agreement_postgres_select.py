@@ -16,7 +16,8 @@ from analyzer.agreement_postgres import (
     reads,
     unsupported,
 )
-from analyzer.agreement_words import Form, crossed
+from analyzer.agreement_words import Form, crossed, target
+from analyzer.column_names import column_name
 from analyzer.refusals import UnknownFunction, Unsupported
 
 _ALL_OF_THEM = ("withClause", "sortClause", "limitCount", "limitOffset", "limitOption", "op")
@@ -101,7 +102,8 @@ def _distinct(clause: list[Fields] | None) -> Form | None:
 
 @reads("ResTarget", "name", "val")
 def _target(fields: Fields) -> Form:
-    return (fields.get("name"), form_of(fields["val"]))
+    name, value = fields.get("name"), fields["val"]
+    return target(name, form_of(value), column_name(value))
 
 
 @reads("SortBy", "node", "sortby_dir", "sortby_nulls", "useOp")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from analyzer.agreement_words import Form
+from analyzer.agreement_words import Form, target
 from analyzer.refusals import SyntaxRefused, UnknownFunction, Unsupported
 from analyzer.syntax import only, position_of, spoken
 
@@ -196,8 +196,8 @@ def _distinct(node: exp.Distinct) -> Form:
 def _target(item: exp.Expression) -> Form:
     if type(item) is exp.Alias:
         only(item, "this", "alias")
-        return (name_of(item.args["alias"]), form_of(item.this))
-    return (None, form_of(item))
+        return target(name_of(item.args["alias"]), form_of(item.this), item)
+    return target(None, form_of(item), item)
 
 
 @reads(exp.With, args=("expressions", "recursive"))

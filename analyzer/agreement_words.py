@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 Form = tuple[Any, ...]
 """A canonical form: a tag, then forms, texts, numbers and flags. Equal forms mean the same."""
+
+
+class Target(Form):
+    """The form of an item of a select list: its alias or None, and its expression's."""
+
+    beside: Any
+    """What is not compared: PostgreSQL's name for the column, or sqlglot's node."""
+
+
+def target(alias: str | None, form: Form, beside: object) -> Target:
+    made = Target((alias, form))
+    made.beside = beside
+    return made
+
+
+def targets(form: Form) -> Iterator[Target]:
+    """All items of select lists in a form. Equal forms give them in one order."""
+    waiting = [form]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Target):
+            yield one
+        waiting.extend(part for part in one if isinstance(part, tuple))
+
 
 CALLS: dict[str, str] = {
     # Aggregates.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
+from analyzer.column_names import NAMELESS
 from analyzer.expressions import Call, Expr
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
@@ -21,7 +22,7 @@ from analyzer.refusals import (
 )
 from analyzer.scope import Scope, name_of
 from analyzer.stages import COMPANIONS, SortKey
-from analyzer.syntax import only, position_of, without_parens
+from analyzer.syntax import COLUMN, only, position_of, without_parens
 from analyzer.types import Type
 
 _AGGREGATES = (exp.AggFunc, *AGGREGATES)
@@ -63,20 +64,8 @@ def output_name(node: exp.Expression) -> str:
         return name_of(node.args["alias"])
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
         return name_of(node.this)
-    if isinstance(node, exp.Filter | exp.Paren | exp.Window):
-        return output_name(node.this)
-    if isinstance(node, exp.Cast):
-        name = output_name(node.this)
-        return name if name != "?column?" else str(node.args["to"].sql("postgres")).lower()
-    if isinstance(node, exp.Case):
-        return "case"
-    if isinstance(node, exp.LogicalAnd | exp.LogicalOr):
-        return "bool_and" if isinstance(node, exp.LogicalAnd) else "bool_or"
-    if isinstance(node, exp.Anonymous):
-        return str(node.this).lower()
-    if isinstance(node, exp.Func) and not isinstance(node, exp.Binary | exp.Connector):
-        return type(node).sql_name().lower()
-    return "?column?"
+    # Without a mark the parsers could not be compared: whatever is bound, it is refused.
+    return str(node.meta.get(COLUMN, NAMELESS))
 
 
 def is_star(node: exp.Expression) -> bool:

@@ -19,14 +19,9 @@ from analyzer.dates import TIMES, UNITS, cut, days, later, moment
 from analyzer.expressions import Interval
 from analyzer.functions.times import interval_parts
 from analyzer.refusals import BadArgument
-from analyzer.syntax import Tree, given
+from analyzer.syntax import COLUMN, Tree, given
 
-_CLOCKS: dict[type[exp.Expression], str] = {
-    exp.CurrentDate: "current_date",
-    exp.CurrentTimestamp: "now",
-    exp.Localtimestamp: "localtimestamp",
-}
-"""What PostgreSQL calls a column of them; now() and CURRENT_TIMESTAMP are one to sqlglot."""
+_CLOCKS = (exp.CurrentDate, exp.CurrentTimestamp, exp.Localtimestamp)
 _WORDS = re.compile(r"current_|now|localtime|(?<![.\w])age", re.IGNORECASE)
 """One of them is in each text that has a clock; most texts need no closer look."""
 _OF_FIELDS = ("age", "date_part", "to_char")
@@ -49,8 +44,8 @@ def stopped(tree: Tree, now: datetime) -> Tree:
     """
     for select in tree.find_all(exp.Select):
         for item in select.expressions:
-            if type(item) in _CLOCKS:
-                item.replace(exp.alias_(item.copy(), _CLOCKS[type(item)]))
+            if COLUMN in item.meta and not isinstance(item, (exp.Alias, exp.Column, exp.Star)):
+                item.replace(exp.alias_(item.copy(), item.meta[COLUMN], quoted=True))
 
     def replaced(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Extract):

@@ -10,6 +10,8 @@ from analyzer.refusals import Unsupported
 
 Tree = exp.Select | exp.SetOperation
 """A whole statement."""
+COLUMN = "column"
+"""The mark of an item of a select list with the name that PostgreSQL gives its column."""
 
 
 def given(node: exp.Expression) -> dict[str, object]:
