@@ -32,10 +32,11 @@ _CLAUSES = {
     4: ("WHERE", "where"),
     5: ("GROUP BY", "group"),
     6: ("HAVING", "having"),
-    7: ("WITH", "with_"),
-    8: ("ORDER BY", "order"),
-    9: ("LIMIT", "limit"),
-    10: ("OFFSET", "offset"),
+    7: ("WINDOW", "windows"),
+    8: ("WITH", "with_"),
+    9: ("ORDER BY", "order"),
+    10: ("LIMIT", "limit"),
+    11: ("OFFSET", "offset"),
 }
 """Places in the form of a SELECT."""
 _NO_SYNTAX = ("stack depth", "memory exhausted")

@@ -385,3 +385,29 @@ def test_a_tree_can_be_too_tall(sql):
 )
 def test_long_is_not_tall(sql):
     parse(sql)
+
+
+@pytest.mark.parametrize(
+    "clause, one, other",
+    [
+        ("SELECT DISTINCT", "SELECT DISTINCT a FROM t", "SELECT a FROM t"),
+        ("the select list", "SELECT a FROM t", "SELECT b FROM t"),
+        ("FROM", "SELECT a FROM t", "SELECT a FROM u"),
+        ("WHERE", "SELECT a FROM t WHERE b", "SELECT a FROM t WHERE c"),
+        ("GROUP BY", "SELECT a FROM t GROUP BY a", "SELECT a FROM t GROUP BY b"),
+        ("HAVING", "SELECT 1 FROM t HAVING a", "SELECT 1 FROM t HAVING b"),
+        (
+            "WINDOW",
+            "SELECT rank() OVER w FROM t WINDOW w AS (ORDER BY a)",
+            "SELECT rank() OVER w FROM t WINDOW w AS (ORDER BY b)",
+        ),
+        ("WITH", "WITH x AS (SELECT a FROM t) SELECT 1", "WITH x AS (SELECT b FROM t) SELECT 1"),
+        ("ORDER BY", "SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY b"),
+        ("LIMIT", "SELECT a FROM t LIMIT 1", "SELECT a FROM t LIMIT 2"),
+        ("OFFSET", "SELECT a FROM t OFFSET 1", "SELECT a FROM t OFFSET 2"),
+    ],
+)
+def test_the_clause_that_is_read_differently_is_named(clause: str, one: str, other: str) -> None:
+    with pytest.raises(SyntaxRefused) as refused:
+        check_agreement(one, read_statement(one), _tree(other))
+    assert refused.value.detail == f"PostgreSQL's parser and epsql's read {clause} differently."
