@@ -78,8 +78,7 @@ def call(bind: Bind, node: exp.Expression) -> Expr | None:
         Refusal: it is known, and does not fit.
     """
     if isinstance(node, (exp.Add, exp.Sub)):
-        beside = (node.this, node.expression)
-        return _shift(bind, node) if any(_interval(n) is not None for n in beside) else None
+        return _shift(bind, node)
     entry = _CALLS.get(type(node))
     if entry is not None:
         return _plain(bind, node, *entry)
@@ -100,14 +99,15 @@ def _unit(node: exp.Var) -> Expr:
     return constant(str(node.this).lower())
 
 
-def _shift(bind: Bind, node: exp.Expression) -> Expr:
-    """A date or timestamp and a constant interval, in either order for ``+``, or so many of it."""
+def _shift(bind: Bind, node: exp.Expression) -> Expr | None:
+    """A date or timestamp and a constant interval, in either order for ``+``, or so many of it;
+    None where neither side is an interval."""
+    left, right = _interval(node.this), _interval(node.expression)
+    if left is None and right is None:
+        return None
     only(node, "this", "expression")
-    subject, interval = node.this, node.expression
-    if isinstance(node, exp.Add) and _interval(subject) is not None:
-        subject, interval = interval, subject
-    steps = _interval(interval)
-    if steps is None or _interval(subject) is not None:
+    subject, steps = (node.this, right) if left is None else (node.expression, left)
+    if steps is None or (left is not None and (right is not None or isinstance(node, exp.Sub))):
         raise Unsupported("Intervals are added to a date or timestamp, or taken from one.")
     text, times = steps
     if times is None:
@@ -307,7 +307,6 @@ def _extract(bind: Bind, node: exp.Expression) -> Expr:
     only(node, "this", "expression")
     subject = node.expression
     if isinstance(subject, exp.Anonymous) and str(subject.this).lower() == "age":
-        only(node, "this", "expression")
         only(subject, "this", "expressions")
         return build("age", [constant(node.name), *(bind(n) for n in subject.expressions)])
     return _plain(bind, node, "extract", "this", "expression")

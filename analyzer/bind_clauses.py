@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder
 from analyzer.column_names import NAMELESS
-from analyzer.expressions import Call, Expr
+from analyzer.expressions import Call, Expr, SortKey
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
 from analyzer.refusals import (
@@ -21,7 +21,7 @@ from analyzer.refusals import (
     WrongType,
 )
 from analyzer.scope import Scope, name_of
-from analyzer.stages import COMPANIONS, SortKey
+from analyzer.stages import COMPANIONS
 from analyzer.syntax import COLUMN, only, position_of, without_parens
 from analyzer.types import Type
 
@@ -118,10 +118,26 @@ def condition(clause: exp.Expression | None, binder: ExpressionBinder, name: str
     if clause is None:
         return None
     only(clause, "this")
-    bound = coerce(binder.bind(clause.this), Type.BOOL)
-    if bound.type is not Type.BOOL:
-        raise WrongType(f"{name} takes a condition.", position=position_of(clause))
-    return bound
+    return truth(binder.bind(clause.this), name, position_of(clause))
+
+
+def truth(value: Expr, name: str, position: int | None = None) -> Expr:
+    """A value as a condition of ``name``.
+
+    Raises:
+        WrongType: it is none.
+    """
+    condition = coerce(value, Type.BOOL)
+    if condition.type is not Type.BOOL:
+        raise WrongType(f"{name} takes a condition.", position=position)
+    return condition
+
+
+def only_where(condition: Expr | None, value: Expr) -> Expr:
+    """``value`` where the condition holds, else NULL."""
+    if condition is None:
+        return value
+    return build("case", [condition, value, constant(None, untyped=True)])
 
 
 def of_one_type(values: Sequence[Expr], tree: exp.Expression) -> tuple[Call, list[Expr]]:
@@ -172,7 +188,6 @@ def sort_keys(
     only(order, "expressions")
     keys = []
     for ordered in order.expressions:
-        only(ordered, "this", "desc", "nulls_first")
         node, output = ordered.this, None
         if isinstance(node, exp.Literal):
             output = ordinal(node, items)
@@ -189,10 +204,28 @@ def sort_keys(
                 hint="Add it to the select list, or leave DISTINCT out.",
                 position=position_of(node),
             )
-        descending, nulls_first = bool(ordered.args.get("desc")), ordered.args.get("nulls_first")
-        # PostgreSQL sorts NULL as larger than everything, unless told otherwise.
-        keys.append(SortKey(expression, descending, bool(nulls_first), output))
+        keys.append(SortKey(expression, *_direction(ordered), output))
     return tuple(keys)
+
+
+def sorted_by(
+    order: exp.Expression | None, bind: Callable[[exp.Expression], Expr]
+) -> list[SortKey]:
+    """ORDER BY of a window, which knows no aliases and no ordinals."""
+    if order is None:
+        return []
+    only(order, "expressions")
+    return [
+        SortKey(coerce(bind(ordered.this), Type.TEXT), *_direction(ordered))
+        for ordered in order.expressions
+    ]
+
+
+def _direction(ordered: exp.Expression) -> tuple[bool, bool]:
+    """Whether an item of ORDER BY is descending, and whether NULL comes first."""
+    only(ordered, "this", "desc", "nulls_first")
+    # PostgreSQL sorts NULL as larger than everything, unless told otherwise.
+    return bool(ordered.args.get("desc")), bool(ordered.args.get("nulls_first"))
 
 
 def _fetched(node: exp.Fetch) -> exp.Expression:

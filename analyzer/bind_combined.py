@@ -23,7 +23,7 @@ from analyzer.refusals import UnboundedInfluence, Unsupported
 from analyzer.relation import Derived, Ownership, Union
 from analyzer.scope import Entry, Fields, Scope
 from analyzer.syntax import given, only, position_of, spoken
-from analyzer.units import owner_places, place, relation_owner
+from analyzer.units import owner_of, owner_places, place
 
 if TYPE_CHECKING:
     from analyzer.bind_relations import RelationBinder
@@ -74,8 +74,8 @@ def _different(
     Raises:
         UnboundedInfluence: equal rows could be of different people.
     """
-    inside, places = relation_owner(union), owner_places(union)
-    if inside is not None and not any(place(ref) in places for _, ref in fields):
+    owner, places = owner_of(union), owner_places(union)
+    if owner is not None and not any(place(ref) in places for _, ref in fields):
         name = spoken(tree)
         raise UnboundedInfluence(
             f"The privacy unit's key is not in the same place of all parts of {name}.",
@@ -85,7 +85,6 @@ def _different(
             else "Add the key to each part's select list.",
             position=position_of(tree),
         )
-    owner = inside and Ref(union.alias, "owner", inside.type, True, inside.facts)
     scope, owned = Scope((Entry("", fields),)), Ownership(owner, union.rows)
     groups = OwnBinder(binder, scope, union, None, owned)
     columns = [groups.key(ref) for _, ref in fields]
@@ -171,11 +170,9 @@ def _arm(
     labels = [label for label, _ in fields]
     if isinstance(relation, Derived):
         return relation, labels
-    inside = relation_owner(relation)
-    owner = inside and Ref(relation.alias, "owner", inside.type, True, inside.facts)
     columns = tuple(ref for _, ref in fields)
     name = binder.spend(position_of(tree))
-    return Derived(name, relation, None, columns, owner, relation.rows), labels
+    return Derived(name, relation, None, columns, owner_of(relation), relation.rows), labels
 
 
 def _shared(values: tuple[Expr, ...], tree: exp.Expression) -> tuple[Ref, list[Expr]]:

@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 from sqlglot import exp
 
 from analyzer.bind_calls import interval_text
+from analyzer.expressions import SortKey
 from analyzer.functions.times import interval_constant, interval_parts, is_time
 from analyzer.refusals import Unsupported, WrongType
-from analyzer.stages import SortKey
 from analyzer.syntax import given, only
 from analyzer.types import Type
 

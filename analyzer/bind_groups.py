@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import only_where
 from analyzer.bind_expressions import AGGREGATES, ExpressionBinder, no_value_of_groups
 from analyzer.bind_noisy_aggregates import PAIRS
 from analyzer.bind_quantiles import EXTREMES, PERCENTILES, Argument, extreme, percentile
@@ -213,7 +214,7 @@ class GroupBinder(ExpressionBinder):
                 "The privacy unit's key cannot be measured.",
                 hint="Count people with count(DISTINCT key), or take a column that is no key.",
             )
-        return narrowed(_where(condition, argument), self.where, argument)
+        return narrowed(only_where(condition, argument), self.where, argument)
 
     def _one(self, node: exp.Expression, condition: Expr | None) -> Expr:
         only(node, "this")
@@ -231,7 +232,7 @@ class GroupBinder(ExpressionBinder):
         y, x = (self._number(name, n, condition) for n in (node.this, node.expression))
         # Only rows that have both count, so each is NULL where the other one is.
         both = [
-            _where(build("is not null", [other]) if other.nullable else None, one)
+            only_where(build("is not null", [other]) if other.nullable else None, one)
             for one, other in ((y, x), (x, y))
         ]
         measured = [one for letter, one in zip("yx", both, strict=True) if letter in of]
@@ -253,10 +254,10 @@ class GroupBinder(ExpressionBinder):
                 )
             inner = inner.expressions[0]
         if isinstance(inner, exp.Star):
-            argument = None if condition is None else _where(condition, constant(1))
+            argument = None if condition is None else only_where(condition, constant(1))
             return self._made("count", () if argument is None else (argument,), Type.INT8, "count")
         subject = coerce(self._rows("the argument of an aggregate").bind(inner), Type.TEXT)
-        argument = _where(condition, subject)
+        argument = only_where(condition, subject)
         counted = _counted(argument)
         if not distinct:
             return self._made("count", counted, Type.INT8, "count")
@@ -308,10 +309,3 @@ def grouping_ref(block: int, keys: int) -> Ref:
 def _counted(argument: Expr) -> tuple[Expr, ...]:
     """What a count is over: all rows, where the argument is never NULL."""
     return (argument,) if argument.nullable else ()
-
-
-def _where(condition: Expr | None, value: Expr) -> Expr:
-    """``value`` where the condition holds, else NULL."""
-    if condition is None:
-        return value
-    return build("case", [condition, value, constant(None, untyped=True)])

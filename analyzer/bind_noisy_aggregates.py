@@ -11,14 +11,13 @@ from fractions import Fraction
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import only_where, truth
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_quantiles import fraction_of
-from analyzer.expressions import Expr, Facts, Interval
-from analyzer.functions import build
+from analyzer.expressions import Expr, Facts, Interval, SortKey
 from analyzer.functions.base import coerce, constant, numbers
 from analyzer.ranges import NOISY
 from analyzer.refusals import NoMechanism, Unsupported, WrongType
-from analyzer.stages import SortKey
 from analyzer.syntax import only
 from analyzer.types import Type
 
@@ -84,7 +83,8 @@ def noisy_aggregate(
     """
     kept = None
     if isinstance(node, exp.Filter):
-        kept, node = _condition(binder, node), node.this
+        only(node, "this", "expression")
+        kept, node = truth(binder.bind(node.expression.this), "FILTER"), node.this
     if isinstance(node, exp.WithinGroup):
         if windowed:
             raise Unsupported("WITHIN GROUP takes no window.")
@@ -97,7 +97,7 @@ def noisy_aggregate(
     if kind in PAIRS:
         only(node, "this", "expression")
         y, x = numbers(PAIRS[kind], [binder.bind(n) for n in (node.this, node.expression)])
-        args = (_where(kept, y), x)
+        args = (only_where(kept, y), x)
         if kind is exp.RegrCount:
             return NoisyAggregate(PAIRS[kind], args, Type.INT8, _COUNTS, nullable=False)
         return NoisyAggregate(PAIRS[kind], args, Type.FLOAT8, Facts(Type.FLOAT8))
@@ -105,7 +105,7 @@ def noisy_aggregate(
         only(node, "this")
         return NoisyAggregate(
             _TRUTHS[kind],
-            (_where(kept, _truth(_TRUTHS[kind], binder.bind(node.this))),),
+            (only_where(kept, truth(binder.bind(node.this), _TRUTHS[kind])),),
             Type.BOOL,
             Facts(Type.BOOL),
         )
@@ -126,10 +126,10 @@ def _count(
 ) -> NoisyAggregate:
     only(node, "this", "big_int")
     if isinstance(node.this, exp.Star):
-        args = () if kept is None else (_where(kept, constant(1)),)
+        args = () if kept is None else (only_where(kept, constant(1)),)
         return NoisyAggregate("count", args, Type.INT8, _COUNTS, nullable=False)
     what, distinct = _distinct(node.this, windowed=windowed)
-    value = _where(kept, coerce(binder.bind(what), Type.TEXT))
+    value = only_where(kept, coerce(binder.bind(what), Type.TEXT))
     return NoisyAggregate("count", (value,), Type.INT8, _COUNTS, nullable=False, distinct=distinct)
 
 
@@ -141,7 +141,7 @@ def _of_one(
     if isinstance(node.this, exp.Star):
         raise WrongType(f"{name} takes a value, not *.")
     what, distinct = _distinct(node.this, windowed=windowed)
-    value = _where(kept, coerce(binder.bind(what), Type.TEXT))
+    value = only_where(kept, coerce(binder.bind(what), Type.TEXT))
     if name in ("min", "max"):
         if value.type in _UNORDERED:
             raise WrongType(f"{name} does not take {value.type.value}.")
@@ -169,7 +169,7 @@ def _ordered(
     only(ordered, "this", "desc", "nulls_first")
     if len(order.expressions) != 1 or (name == "mode") != (what.args.get("this") is None):
         raise WrongType(f"{name} takes one ORDER BY, and a fraction unless it is mode.")
-    value = _where(kept, coerce(binder.bind(ordered.this), Type.TEXT))
+    value = only_where(kept, coerce(binder.bind(ordered.this), Type.TEXT))
     type_, facts = value.type, Facts(value.facts.stored, value.facts.physical)
     if name == "percentile_cont":
         (value,) = numbers(name, [value])
@@ -189,21 +189,3 @@ def _distinct(node: exp.Expression, *, windowed: bool) -> tuple[exp.Expression, 
         raise Unsupported("DISTINCT takes one expression, and no window.")
     inner: exp.Expression = node.expressions[0]
     return inner, True
-
-
-def _condition(binder: ExpressionBinder, node: exp.Expression) -> Expr:
-    only(node, "this", "expression")
-    return _truth("FILTER", binder.bind(node.expression.this))
-
-
-def _truth(name: str, value: Expr) -> Expr:
-    condition = coerce(value, Type.BOOL)
-    if condition.type is not Type.BOOL:
-        raise WrongType(f"{name} takes a condition.")
-    return condition
-
-
-def _where(condition: Expr | None, value: Expr) -> Expr:
-    if condition is None:
-        return value
-    return build("case", [condition, value, constant(None, untyped=True)])

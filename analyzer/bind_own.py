@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from analyzer.bind_clauses import Item, aggregates, condition, inner, key_node, output_name
+from analyzer.bind_clauses import Item, aggregates, condition, inner, key_node, output_name, truth
 from analyzer.bind_expressions import ExpressionBinder, no_value_of_groups
 from analyzer.domains import as_column
 from analyzer.expressions import Expr, Ref
@@ -23,7 +23,7 @@ from analyzer.relation import Derived, Grouped, OwnAggregate, Ownership, Relatio
 from analyzer.scope import Fields, Scope, Subqueries
 from analyzer.syntax import only, position_of
 from analyzer.types import Type
-from analyzer.units import owner_places, place
+from analyzer.units import owner_of, owner_places, place
 
 if TYPE_CHECKING:
     from analyzer.bind_relations import RelationBinder
@@ -39,7 +39,25 @@ _AGGREGATES: dict[type[exp.Expression], str] = {
 }
 
 
-class OwnBinder(ExpressionBinder):
+class SubqueryBinder(ExpressionBinder):
+    """Binds the select list of a subquery, over what its FROM and WHERE give."""
+
+    def __init__(
+        self,
+        binder: RelationBinder,
+        scope: Scope,
+        source: Relation,
+        where: Expr | None,
+        owned: Ownership,
+    ) -> None:
+        super().__init__(scope, binder.parameters, "a subquery's select list")
+        self.binder = binder
+        self.source = source
+        self.where = where
+        self.owned = owned
+
+
+class OwnBinder(SubqueryBinder):
     """Binds expressions over one unit's groups, and collects what the groups have to hold.
 
     The rows are computed first (keys, arguments, filters: a plain subquery), then grouped, then
@@ -54,11 +72,7 @@ class OwnBinder(ExpressionBinder):
         where: Expr | None,
         owned: Ownership,
     ) -> None:
-        super().__init__(scope, binder.parameters, "a subquery's select list")
-        self.binder = binder
-        self.source = source
-        self.filter = where
-        self.owned = owned
+        super().__init__(binder, scope, source, where, owned)
         self.rows = ExpressionBinder(scope, binder.parameters, "GROUP BY")
         self.names: tuple[str, str] | None = None
         self.columns: list[Expr] = []
@@ -160,10 +174,7 @@ class OwnBinder(ExpressionBinder):
 
     def _condition(self, node: exp.Expression) -> Ref:
         bound = ExpressionBinder(self.scope, self.parameters, "FILTER").bind(node)
-        bound = coerce(bound, Type.BOOL)
-        if bound.type is not Type.BOOL:
-            raise WrongType("FILTER takes a condition.")
-        return self.row(bound)
+        return self.row(truth(bound, "FILTER"))
 
     def key(self, expression: Expr) -> Ref:
         """The group's column for a key, which becomes one where it is none yet."""
@@ -205,16 +216,12 @@ class OwnBinder(ExpressionBinder):
             self.check_owner(position)
         alias, grouped_alias = self._aliases()
         rows = Derived(
-            alias, self.source, self.filter, tuple(self.columns), self.owned.owner, self.owned.rows
+            alias, self.source, self.where, tuple(self.columns), self.owned.owner, self.owned.rows
         )
         most = self._grouped_rows() if self.owned.owner is not None else None
         groups = Grouped(grouped_alias, rows, tuple(self.key_columns), tuple(self.aggregates), most)
-        owner: Expr | None = None
-        if self.owned.owner is not None:
-            inside = self.owned.owner
-            owner = Ref(grouped_alias, "owner", inside.type, True, inside.facts)
         called = called or self.binder.spend(position)
-        return Derived(called, groups, having, tuple(columns), owner, most)
+        return Derived(called, groups, having, tuple(columns), owner_of(groups), most)
 
     def check_owner(self, position: int | None) -> None:
         places = owner_places(self.source)

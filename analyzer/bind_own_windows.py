@@ -7,15 +7,16 @@ analyst's are put in order by all that the subquery shows of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import sorted_by
 from analyzer.bind_expressions import ExpressionBinder
-from analyzer.bind_own import fields_of
+from analyzer.bind_own import SubqueryBinder, fields_of
 from analyzer.expressions import (
     Call,
     Computed,
@@ -24,21 +25,18 @@ from analyzer.expressions import (
     Interval,
     OverRows,
     Ref,
-    SortedBy,
+    SortKey,
     Within,
     walk,
 )
 from analyzer.functions.base import build, coerce, constant, merged, static_integer
 from analyzer.own_aggregates import MOST_ROWS, own_aggregate, typed_argument
 from analyzer.refusals import SyntaxRefused, UnboundedInfluence, Unsupported
-from analyzer.relation import Derived, Ownership, Relation, max_rows_of
-from analyzer.scope import Scope, name_of
+from analyzer.relation import Derived, max_rows_of
+from analyzer.scope import name_of
 from analyzer.syntax import only, position_of
 from analyzer.types import Type
-from analyzer.units import owner_places, place
-
-if TYPE_CHECKING:
-    from analyzer.bind_relations import RelationBinder
+from analyzer.units import owner_of, owner_places, place
 
 _NUMBERING: dict[type[exp.Expression], str] = {
     exp.RowNumber: "row_number",
@@ -60,23 +58,13 @@ _SUMS: dict[type[exp.Expression], str] = {
 _MOST_STEPS = 1_000
 
 
-class RowBinder(ExpressionBinder):
+class RowBinder(SubqueryBinder):
     """Binds the select list of a subquery over rows, windows among it."""
 
-    def __init__(
-        self,
-        binder: RelationBinder,
-        scope: Scope,
-        source: Relation,
-        where: Expr | None,
-        owned: Ownership,
-    ) -> None:
-        super().__init__(scope, binder.parameters, "a subquery's select list")
-        self.binder = binder
-        self.source = source
-        self.where = where
-        self.owned = owned
-        self.max_rows = max_rows_of(source, binder.catalog.max_rows_contributed)
+    @property
+    def max_rows(self) -> int:
+        """What the data owner expects of one unit."""
+        return max_rows_of(self.source, self.binder.catalog.max_rows_contributed)
 
     def unknown(self, node: exp.Expression) -> Expr:
         if isinstance(node, exp.Window) and self.owned.owner is not None:
@@ -89,7 +77,7 @@ class RowBinder(ExpressionBinder):
         partition = tuple(
             coerce(inside.bind(n), Type.TEXT) for n in node.args.get("partition_by") or []
         )
-        order = _order(node.args.get("order"), inside.bind)
+        order = sorted_by(node.args.get("order"), inside.bind)
         window = self._function(node.this, inside, owner)
         return self._over(window, partition, order, position_of(node))
 
@@ -97,7 +85,7 @@ class RowBinder(ExpressionBinder):
         self,
         window: OverRows,
         partition: Sequence[Expr],
-        order: tuple[SortedBy, ...],
+        order: Sequence[SortKey],
         position: int | None,
     ) -> OverRows:
         places = owner_places(self.source)
@@ -124,11 +112,11 @@ class RowBinder(ExpressionBinder):
             inputs=None,
             domain=None if isinstance(window.facts.domain, Computed) else window.facts.domain,
         )
-        return replace(window, facts=facts, partition=tuple(partition), order=order)
+        return replace(window, facts=facts, partition=tuple(partition), order=tuple(order))
 
     def order(
         self, clause: exp.Expression | None, labels: Sequence[str], columns: Sequence[Expr]
-    ) -> tuple[SortedBy, ...]:
+    ) -> list[SortKey]:
         """ORDER BY of a SELECT, where names are first those of its columns."""
 
         def bound(node: exp.Expression) -> Expr:
@@ -140,10 +128,10 @@ class RowBinder(ExpressionBinder):
                     return columns[labels.index(name)]
             return self.bind(node)
 
-        return _order(clause, bound)
+        return sorted_by(clause, bound)
 
     def numbered(
-        self, partition: Sequence[Expr], order: tuple[SortedBy, ...], position: int | None
+        self, partition: Sequence[Expr], order: Sequence[SortKey], position: int | None
     ) -> OverRows:
         """The number of a row in its partition.
 
@@ -204,20 +192,6 @@ class RowBinder(ExpressionBinder):
         return static_integer(type(node).__name__.lower(), offset, 0, _MOST_STEPS)
 
 
-def _order(
-    clause: exp.Expression | None, bound: Callable[[exp.Expression], Expr]
-) -> tuple[SortedBy, ...]:
-    if clause is None:
-        return ()
-    only(clause, "expressions")
-    keys = []
-    for one in clause.expressions:
-        only(one, "this", "desc", "nulls_first")
-        descending, first = bool(one.args.get("desc")), bool(one.args.get("nulls_first"))
-        keys.append(SortedBy(coerce(bound(one.this), Type.TEXT), descending, first))
-    return tuple(keys)
-
-
 def _kept(facts: Facts) -> dict[str, Any]:
     """What holds of a value in another row too."""
     return {
@@ -252,9 +226,10 @@ def first_rows(
     inside = Derived(alias, rows.source, rows.where, tuple(columns), owned.owner, owned.rows)
     fields = fields_of(inside, [*labels, ""])
     first = build("=", [fields[-1][1], constant(1)])
-    owner = owned.owner and Ref(alias, "owner", owned.owner.type, True, owned.owner.facts)
     most = 1 if all(key.facts.per_unit for key in on) else owned.rows
-    return Derived(around, inside, first, tuple(ref for _, ref in fields[:-1]), owner, most)
+    return Derived(
+        around, inside, first, tuple(ref for _, ref in fields[:-1]), owner_of(inside), most
+    )
 
 
 def in_full_order(columns: Sequence[Expr]) -> list[Expr]:

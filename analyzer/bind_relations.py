@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import truth
 from analyzer.bind_conditions import ConditionBinder
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_full_joins import full_join
@@ -27,7 +28,6 @@ from analyzer.catalog import (
     View,
 )
 from analyzer.expressions import Expr, Ref
-from analyzer.functions.base import coerce
 from analyzer.parse import parse
 from analyzer.refusals import (
     Refusal,
@@ -38,12 +38,10 @@ from analyzer.refusals import (
     UnknownFunction,
     UnknownTable,
     Unsupported,
-    WrongType,
 )
 from analyzer.relation import Ownership, Relation
 from analyzer.scope import Entry, Fields, Scope, name_of
 from analyzer.syntax import only, position_of, spoken
-from analyzer.types import Type
 from analyzer.units import ownership
 
 MAX_SCANS = 24
@@ -125,10 +123,8 @@ class RelationBinder:
         return self._condition(node, scope, "ON")
 
     def _condition(self, node: exp.Expression, scope: Scope, clause: str) -> Expr:
-        bound = coerce(ExpressionBinder(scope, self.parameters, clause).bind(node), Type.BOOL)
-        if bound.type is not Type.BOOL:
-            raise WrongType(f"{clause} takes a condition.", position=position_of(node))
-        return bound
+        bound = ExpressionBinder(scope, self.parameters, clause).bind(node)
+        return truth(bound, clause, position_of(node))
 
     def ctes_of(self, tree: exp.Expression, outer: Ctes) -> Ctes:
         """The common table expressions that a SELECT sees: its own and those around it."""

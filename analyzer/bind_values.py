@@ -15,7 +15,7 @@ from sqlglot import exp
 from analyzer.bind_clauses import aggregates, inner, refuse_clauses
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_own import OwnBinder, fields_of
-from analyzer.expressions import Call, Expr, Ref, walk
+from analyzer.expressions import Call, Expr, Ref, aliases_in, walk
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant
 from analyzer.refusals import SyntaxRefused, UnboundedInfluence, Unsupported, WrongGrouping
@@ -118,7 +118,7 @@ class _Value:
         here, alone, pairs = aliases(self.source), None, []
         found = conjuncts(where)
         for one in found:
-            if _read(one) <= here:
+            if aliases_in(one) <= here:
                 alone = one if alone is None else build("and", [alone, one])
             else:
                 pairs.append(self._pair(one, here))
@@ -139,7 +139,7 @@ class _Value:
             for mine, other in (condition.args, condition.args[::-1]):
                 if not isinstance(mine, Ref) or mine.alias not in here:
                     continue
-                if not _read(other) <= self.near:
+                if not aliases_in(other) <= self.near:
                     continue
                 if mine.type is not Type.FLOAT8:  # several can compare equal to one numeric
                     return mine, other
@@ -168,7 +168,7 @@ class _Value:
         else:
             rows = ExpressionBinder(self.inside, self.binder.parameters, "a subquery")
             shown = coerce(rows.bind(self.item), Type.TEXT)
-            if not _read(shown) <= aliases(self.source):
+            if not aliases_in(shown) <= aliases(self.source):
                 raise self.reads_outside()
             columns = (shown, *(mine for mine, _ in self.pairs))
             found = Derived(
@@ -217,7 +217,7 @@ class _Groups(OwnBinder):
         raise WrongGrouping(f'Column "{node.name}" is not inside an aggregate of the subquery.')
 
     def row(self, e: Expr) -> Ref:
-        if not _read(e) <= aliases(self.source):
+        if not aliases_in(e) <= aliases(self.source):
             raise self.of.reads_outside()
         return super().row(e)
 
@@ -244,8 +244,3 @@ class _Groups(OwnBinder):
     def found(self, position: int | None) -> Derived:
         """The groups: what was added up, then the keys that they are found by."""
         return self.relation([*self.shown, *self.found_by], None, position, self.alias)
-
-
-def _read(expression: Expr) -> set[str]:
-    """The relations whose columns an expression reads."""
-    return {e.alias for e in walk(expression) if isinstance(e, Ref)}

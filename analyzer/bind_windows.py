@@ -9,10 +9,11 @@ from fractions import Fraction
 
 from sqlglot import exp
 
+from analyzer.bind_clauses import sorted_by
 from analyzer.bind_expressions import ExpressionBinder
 from analyzer.bind_frames import frame_of
 from analyzer.bind_noisy_aggregates import NoisyAggregate, noisy_aggregate, refuse_aggregate
-from analyzer.expressions import Constant, Expr, Facts, Interval, Ref
+from analyzer.expressions import Constant, Expr, Facts, Interval, Ref, SortKey
 from analyzer.functions import build
 from analyzer.functions.base import coerce, constant, static_integer
 from analyzer.named_windows import WindowParts, parts_of
@@ -23,7 +24,7 @@ from analyzer.refusals import (
     WrongGrouping,
     WrongType,
 )
-from analyzer.stages import CALLS, COMPANIONS, NoisyCall, Over, SortKey, of_call
+from analyzer.stages import CALLS, COMPANIONS, NoisyCall, Over, of_call
 from analyzer.syntax import only
 from analyzer.types import Type
 
@@ -188,16 +189,9 @@ class Calls:
 
 def _over(binder: ExpressionBinder, window: WindowParts) -> Over:
     partition = [coerce(binder.bind(n), Type.TEXT) for n in window.partition]
-    keys = []
-    if window.order is not None:
-        only(window.order, "expressions")
-        for ordered in window.order.expressions:
-            only(ordered, "this", "desc", "nulls_first")
-            expression = coerce(binder.bind(ordered.this), Type.TEXT)
-            descending = bool(ordered.args.get("desc"))
-            nulls_first = bool(ordered.args.get("nulls_first"))
-            if not isinstance(expression, Constant):  # a constant neither orders nor divides rows
-                keys.append(SortKey(expression, descending, nulls_first))
+    # A constant neither orders nor divides rows.
+    sorts = sorted_by(window.order, binder.bind)
+    keys = [key for key in sorts if not isinstance(key.expression, Constant)]
     frame = "" if window.frame is None else frame_of(window.frame, keys)
     divided = tuple(e for e in partition if not isinstance(e, Constant))
     return Over(divided, tuple(keys), frame)

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from analyzer.canonical import chain
-from analyzer.expressions import Expr, Ref, walk
+from analyzer.expressions import Expr, aliases_in
 from analyzer.relation import Derived, Grouped, Join, Relation, Scan, Union, scans
-from analyzer.units import aliases, relation_owner
+from analyzer.units import aliases, owner_of
 
 
 def parts(relation: Relation, where: Expr | None = None) -> tuple[list[Relation], list[Expr]]:
@@ -72,7 +72,7 @@ def _on(
 
 
 def _read(condition: Expr, here: AbstractSet[str]) -> AbstractSet[str]:
-    return here & {one.alias for one in walk(condition) if isinstance(one, Ref)}
+    return here & aliases_in(condition)
 
 
 def owner_in(relation: Relation, owner: Expr) -> Expr:
@@ -88,8 +88,7 @@ def _owner(item: Relation) -> Expr | None:
         return item.owner
     if isinstance(item, Join):
         return next((one for i in parts(item.left)[0] if (one := _owner(i)) is not None), None)
-    owner = relation_owner(item)
-    return owner and Ref(item.alias, "owner", owner.type, True, owner.facts)
+    return owner_of(item)
 
 
 def inside(relation: Relation) -> Iterator[Scan | Derived | Grouped | Union]:

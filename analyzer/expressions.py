@@ -210,12 +210,14 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True)
-class SortedBy:
-    """One item of a window's ORDER BY."""
+class SortKey:
+    """One item of ORDER BY."""
 
     expression: Expr
     descending: bool
     nulls_first: bool
+    output: int | None = None
+    """The column of the select list that is sorted by, where it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ class OverRows:
     nullable: bool = field(hash=False)
     facts: Facts = field(hash=False)
     partition: tuple[Expr, ...] = ()
-    order: tuple[SortedBy, ...] = ()
+    order: tuple[SortKey, ...] = ()
     ties: tuple[Ref, ...] = field(default=(), compare=False)
     """What puts rows in order that are equal in ``order``: all columns that the SELECT reads. It
     follows from the rest of the SELECT."""
@@ -265,6 +267,11 @@ def children(expression: Expr) -> tuple[Expr, ...]:
         case OverRows():
             keys = (key.expression for key in expression.order)
             return (*expression.args, *expression.partition, *keys, *expression.ties)
+
+
+def aliases_in(expression: Expr) -> set[str]:
+    """The aliases of the relations whose columns an expression reads."""
+    return {part.alias for part in walk(expression) if isinstance(part, Ref)}
 
 
 def walk(expression: Expr) -> list[Expr]:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from analyzer.dates import DATES
 from analyzer.expressions import Call, Expr, Ref
 from analyzer.finish_stages import StagePrinter, distinct_rows, limits, sorting
 from analyzer.finish_variants import Cells, noisy_groups
@@ -29,7 +30,7 @@ from analyzer.timelines import has_bar, in_days
 from analyzer.types import Type
 
 _NOT_AT_ALL = Fraction(0)
-_FIRST, _LAST = "-719162", "2932896"
+_FIRST, _LAST = str(DATES.lower), str(DATES.upper)
 """Years 1 to 9999, in days since 1970-01-01."""
 _FAR = "CAST(1e100 AS numeric)"
 """Moves as far as this, and what is no number, have no error bar."""

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from analyzer.bind_noisy_aggregates import PAIRS
-from analyzer.expressions import Aggregate, Call, Expr, Ref
+from analyzer.expressions import Aggregate, Call, Expr, Ref, SortKey
 from analyzer.functions.base import as_type, operand
 from analyzer.functions.times import inside, is_time
 from analyzer.plan import Parameter
-from analyzer.printing import Printer
+from analyzer.printing import Printer, direction
+from analyzer.ranges import DECIMALS
 from analyzer.stages import (
     ARRAY,
     CALLS,
@@ -26,7 +26,6 @@ from analyzer.stages import (
     OneRow,
     Paired,
     Rows,
-    SortKey,
     Source,
     Stacked,
     Stage,
@@ -37,8 +36,8 @@ from analyzer.stages import (
 from analyzer.types import Type
 
 _TOTALS = ("sum", "avg", "stddev_samp", "stddev_pop", "var_samp", "var_pop")
-_PAIRS = frozenset(PAIRS.values())
-_DECIMALS = 30
+_PAIRS = ("corr", "covar_", "regr_")
+"""How the names of those begin that are of two numbers, in double precision."""
 MAX_JOINED = 20_000
 """The most rows that a join of noisy results may make."""
 
@@ -257,7 +256,7 @@ class StagePrinter(Printer):
         text = self.expression(argument)
         if call.function in _TOTALS:
             return operand(text, argument, Type.NUMERIC)
-        if call.function in _PAIRS or call.within is not None:
+        if call.function.startswith(_PAIRS) or call.within is not None:
             return _inexact(text, argument)
         # The default of lag and lead.
         return as_type(text, argument, call.ref.facts.stored) if index == 2 else text
@@ -280,7 +279,7 @@ class StagePrinter(Printer):
 
 def _inexact(text: str, expression: Expr) -> str:
     """A printed number in double precision; one too fine for that would not be cast."""
-    exact = f"round({operand(text, expression, Type.NUMERIC)}, {_DECIMALS})"
+    exact = f"round({operand(text, expression, Type.NUMERIC)}, {DECIMALS})"
     return f"CAST({exact} AS double precision)"
 
 
@@ -288,11 +287,6 @@ def distinct_rows(index: int, stage: Stage) -> str:
     """The numbers of a stage's rows that differ in the answer: the first of each."""
     names = ", ".join(f"o{i}" for i in range(len(stage.outputs)))
     return f"(SELECT min(r) AS r FROM o{index} WHERE (v = 0) GROUP BY {names}) AS d"
-
-
-def direction(key: SortKey) -> str:
-    nulls = "FIRST" if key.nulls_first else "LAST"
-    return f"{'DESC' if key.descending else 'ASC'} NULLS {nulls}"
 
 
 def sorting(order: Sequence[SortKey], alias: str) -> list[str]:

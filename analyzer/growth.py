@@ -95,10 +95,6 @@ def _computed(relation: Relation, *expressions: Iterable[Expr]) -> Iterator[Expr
             yield from _computed(relation.right)
 
 
-def _some(condition: Expr | None) -> list[Expr]:
-    return [] if condition is None else [condition]
-
-
 def _checked(growth: int) -> int:
     if growth > MAX_GROWTH:
         raise TooComplex(
@@ -127,7 +123,8 @@ class _Growth:
 
     def _filtered(self, source: Relation, where: Expr | None, others: Iterable[Expr]) -> int:
         """The power of ``source`` and of what is looked up for each of its rows."""
-        return self._growth(source, conjuncts(where)) + self._looked_up([*_some(where), *others])
+        demanded = conjuncts(where)
+        return self._growth(source, demanded) + self._looked_up([*demanded, *others])
 
     def _looked_up(self, computed: Iterable[Expr]) -> int:
         """Subqueries run for a row one after another, so the largest of them counts."""
@@ -145,7 +142,7 @@ class _Growth:
         outside = [ref.alias for ref in exists.reads if isinstance(ref, Ref)]
         if is_pinned(exists.source, outside, conjuncts(exists.where)):
             self._growth(exists.source, ())  # one row of it, which may be made of many
-            return self._looked_up(_some(exists.where))
+            return self._looked_up(conjuncts(exists.where))
         return self._filtered(exists.source, exists.where, ())
 
     def _growth(self, relation: Relation, known: Sequence[Expr]) -> int:

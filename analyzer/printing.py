@@ -28,7 +28,7 @@ from analyzer.expressions import (
     Expr,
     OverRows,
     Ref,
-    SortedBy,
+    SortKey,
     Within,
 )
 from analyzer.functions import render
@@ -51,6 +51,11 @@ from analyzer.relation import (
 )
 from analyzer.types import Type
 from analyzer.units import rows_per_unit
+
+
+def direction(key: SortKey) -> str:
+    nulls = "FIRST" if key.nulls_first else "LAST"
+    return f"{'DESC' if key.descending else 'ASC'} NULLS {nulls}"
 
 
 def quoted(name: str) -> str:
@@ -170,12 +175,11 @@ class Printer:
     def _group_form(self, expression: Expr) -> str:
         return group_form(self.expression(expression), expression.facts.stored)
 
-    def _own_order(self, key: SortedBy) -> str:
+    def _own_order(self, key: SortKey) -> str:
         text = self.expression(key.expression)
         if key.expression.type is Type.TEXT:
             text = f'({to_convert(text, key.expression)} COLLATE "default")'
-        down, nulls = "DESC" if key.descending else "ASC", "FIRST" if key.nulls_first else "LAST"
-        return f"{text} {down} NULLS {nulls}"
+        return f"{text} {direction(key)}"
 
     def source(self, relation: Relation, where: Expr | None, *more: str) -> str:
         """FROM's item and WHERE, if there is anything to demand: ``more`` first."""

@@ -150,7 +150,8 @@ def rounded(a: Interval) -> Interval:
 
 def round_half_away(x: Fraction) -> int:
     """Numeric's rounding; at least as wide as float8's, which rounds halves to even."""
-    return int(x + Fraction(1, 2)) if x >= 0 else -int(-x + Fraction(1, 2))
+    whole = (2 * abs(x.numerator) + x.denominator) // (2 * x.denominator)
+    return whole if x.numerator >= 0 else -whole
 
 
 def monotone(a: Interval, function: Callable[[Fraction], int | Fraction]) -> Interval:

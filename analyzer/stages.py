@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from analyzer.expressions import Aggregate, Expr, Ref, walk
+from analyzer.expressions import Aggregate, Expr, Ref, SortKey, walk
 from analyzer.types import Type
 
 SCALARS = "scalars"
@@ -22,15 +22,6 @@ ARRAY = "array"
 """The call that makes one output of several percentiles. Only noisy values meet in one."""
 COMPANIONS = ("error_bar", "ci_low", "ci_high")
 """Functions that show an output's error bar, or the ends of the interval that it makes."""
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    expression: Expr
-    descending: bool
-    nulls_first: bool
-    output: int | None = None
-    """The column of the select list that is sorted by, where it is one."""
 
 
 @dataclass(frozen=True, slots=True)

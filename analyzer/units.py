@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from analyzer.catalog import Catalog, Table
-from analyzer.expressions import Call, Constant, Expr, OverRows, Ref, walk
+from analyzer.expressions import Call, Constant, Expr, OverRows, Ref, aliases_in, walk
 from analyzer.refusals import UnboundedInfluence
 from analyzer.relation import (
     Derived,
@@ -160,10 +160,9 @@ class _Owners:
             return Ownership(relation.owner, rows_per_unit(relation.table))
         if isinstance(relation, Join):
             return self._join(relation, known)
-        owner = relation_owner(relation)
-        if owner is None:
+        key = owner_of(relation)
+        if key is None:
             return PUBLIC
-        key = Ref(relation.alias, "owner", owner.type, True, owner.facts)
         most = [_most(relation, one) for one in known] if isinstance(relation, Derived) else []
         return Ownership(key, min((n for n in (*most, relation.rows) if n), default=None))
 
@@ -193,7 +192,7 @@ class _Owners:
         if not any(
             same_owner(c, lambda ref: ref.alias in mine, self.catalog)
             for c in usable
-            if {e.alias for e in walk(c) if isinstance(e, Ref)} <= mine | theirs
+            if aliases_in(c) <= mine | theirs
         ):
             raise UnboundedInfluence(
                 "Two protected tables are joined without their privacy unit.",
@@ -225,6 +224,12 @@ def relation_owner(relation: Derived | Grouped | Union) -> Expr | None:
     if isinstance(relation, Derived):
         return relation.owner
     return relation_owner(relation.source if isinstance(relation, Grouped) else relation.arms[0])
+
+
+def owner_of(relation: Derived | Grouped | Union) -> Ref | None:
+    """A subquery's column ``owner``, as the query around it reads it."""
+    inside = relation_owner(relation)
+    return None if inside is None else Ref(relation.alias, "owner", inside.type, True, inside.facts)
 
 
 def _times(
@@ -261,9 +266,8 @@ def is_pinned(found: Relation, known: Collection[str], conditions: Sequence[Expr
             for mine, other in (condition.args, condition.args[::-1]):
                 if not isinstance(mine, Ref) or mine.alias != found.alias:
                     continue
-                read = {e.alias for e in walk(other) if isinstance(e, Ref)}
                 # Several float8 can compare equal to one numeric, so they fix nothing.
-                if read <= set(known) and mine.type is not Type.FLOAT8:
+                if aliases_in(other) <= set(known) and mine.type is not Type.FLOAT8:
                     fixed.add(mine.name)
     return any(key <= fixed for key in _unique(found))
 

@@ -233,8 +233,10 @@ def _require_known_names() -> None:
     Kubernetes makes for a service called epsql, are let be."""
     known = [f"EPSQL_{name.upper()}" for name in Settings.model_fields]
     for name in os.environ:
+        if not name.startswith("EPSQL_") or name in known:
+            continue
         like = get_close_matches(name, known, n=1, cutoff=_LIKE)
-        if name.startswith("EPSQL_") and like and name not in known:
+        if like:
             raise SettingsError(f"{name}: is no setting; did you mean {like[0]}?")
 
 

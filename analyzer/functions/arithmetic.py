@@ -166,12 +166,6 @@ def _render_unary(call: Call, args: Sequence[str]) -> str:
     return f"{call.function}({text})"
 
 
-def round_half_away(x: Fraction) -> int:
-    """Numeric's rounding; at least as wide as float8's, which rounds halves to even."""
-    whole = (2 * abs(x.numerator) + x.denominator) // (2 * x.denominator)
-    return whole if x.numerator >= 0 else -whole
-
-
 _WHOLE: dict[str, Callable[[Fraction], int]] = {
     "ceil": math.ceil,
     "floor": math.floor,
