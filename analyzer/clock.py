@@ -15,7 +15,7 @@ from typing import TypeGuard
 from sqlglot import exp
 
 from analyzer.bind_calls import interval_text
-from analyzer.dates import TIMES, UNITS, cut, days, later, moment
+from analyzer.dates import DAY, TIMES, UNITS, cut, days, later, moment
 from analyzer.expressions import Interval
 from analyzer.functions.times import interval_parts
 from analyzer.refusals import BadArgument
@@ -135,7 +135,7 @@ def _moved(node: exp.Expression, now: datetime) -> date | None:
         months, whole, seconds = interval_parts(interval_text(right))
         at = later(days(value), sign * months)
         zone = value.tzinfo if isinstance(value, datetime) else None
-        return _at(at, sign * (whole + Fraction(seconds, 86_400))).replace(tzinfo=zone)
+        return _at(at, sign * (whole + Fraction(seconds, DAY))).replace(tzinfo=zone)
     if isinstance(value, datetime) or not (isinstance(right, exp.Literal) and right.is_int):
         return None
     return _cast(_at(days(value), Fraction(sign * int(right.this))), "DATE")

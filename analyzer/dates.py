@@ -9,7 +9,9 @@ from fractions import Fraction
 from analyzer.expressions import Interval, Steps
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a column without time zone holds naive times
-_TICK = Fraction(1, 86_400_000_000)
+DAY = 86_400
+"""In seconds."""
+_TICK = Fraction(1, DAY * 10**6)
 """A microsecond, in days: what PostgreSQL counts time in."""
 END_OF_DAY = 1 - _TICK
 
@@ -38,7 +40,7 @@ def moment(value: Fraction) -> datetime:
 
 UNITS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
 """What a time can be cut to, longest first."""
-_PER_DAY = {"day": 1, "hour": 24, "minute": 1440, "second": 86_400}
+_PER_DAY = {"day": 1, "hour": 24, "minute": 1440, "second": DAY}
 
 
 def cut(value: Fraction, unit: str) -> Fraction:

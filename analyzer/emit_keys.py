@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analyzer.catalog import Scalar, ValuesFrom
-from analyzer.dates import moment
+from analyzer.dates import DAY, moment
 from analyzer.domains import inputs_of
 from analyzer.expressions import Call, Computed, Domain, Expr, Ref, Steps
 from analyzer.functions.base import as_type
@@ -115,7 +115,7 @@ def _from_steps(printer: Printer, key: Expr, domain: Steps) -> str:
         ends = (printer.parameter(moment(x), "timestamp") for x in (domain.first, domain.last))
         by = "3 months" if domain.step == "quarter" else f"1 {domain.step}"
         if not isinstance(domain.step, str):
-            by = f"PT{int(domain.step * 86_400)}S"
+            by = f"PT{int(domain.step * DAY)}S"
         series = f"generate_series({', '.join(ends)}, CAST('{by}' AS interval))"
         return f"SELECT s.k FROM {series} AS s (k)"
     numbers = (domain.first, domain.last, domain.step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from fractions import Fraction
 
-from analyzer.dates import moment
+from analyzer.dates import DAY, moment
 from analyzer.expressions import Call, Expr
 from analyzer.functions import build
 from analyzer.functions.base import constant
@@ -13,8 +13,6 @@ from analyzer.functions.times import is_time
 from analyzer.types import Type
 
 _EPOCH = constant(date(1970, 1, 1))
-_SECONDS = 86_400
-"""In a day."""
 
 
 def as_number(time: Expr) -> Expr:
@@ -46,7 +44,7 @@ def in_days(value: Expr) -> Expr:
     if isinstance(value, Call) and value.function == "date + integer" and value.args[0] == _EPOCH:
         return value.args[1]  # not rounded to whole days
     number = as_number(value)
-    return number if value.type is Type.DATE else build("/", [number, constant(_SECONDS)])
+    return number if value.type is Type.DATE else build("/", [number, constant(DAY)])
 
 
 def moment_of(argument: Expr) -> Expr | None:
@@ -65,4 +63,4 @@ def spelled(number: Fraction, type_: Type) -> str:
     assert is_time(type_)
     if type_ is Type.DATE:
         return moment(number).date().isoformat()
-    return moment(number / _SECONDS).isoformat(" ", "seconds")
+    return moment(number / DAY).isoformat(" ", "seconds")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from analyzer.functions.times import refuse_now
 from analyzer.refusals import NoMechanism, Refusal, UnknownFunction, Unsupported
 from analyzer.syntax import spoken
 
@@ -59,7 +58,10 @@ def refused(node: exp.Expression) -> Refusal:
             hint=_INSTEAD.get(type(node), "docs/sql.md lists what epsql answers."),
         )
     if isinstance(node, _NOW) or name in _CLOCKS:
-        return refuse_now()
+        return Unsupported(
+            "This clock is not available in a query.",
+            hint="Use CURRENT_DATE, now() or LOCALTIMESTAMP, which have one value in a query.",
+        )
     if isinstance(node, _FUNCTIONS):
         return UnknownFunction(
             f"There is no function {name} here.",

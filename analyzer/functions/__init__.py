@@ -16,6 +16,7 @@ from analyzer.functions import (
     conditional,
     distances,
     epochs,
+    fields,
     mathematics,
     text,
     times,
@@ -32,6 +33,7 @@ _FAMILIES = (
     distances,
     calendars,
     epochs,
+    fields,
     casts,
 )
 FUNCTIONS |= {function.name: function for family in _FAMILIES for function in family.FUNCTIONS}

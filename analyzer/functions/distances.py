@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import trunc
 
 from analyzer import ranges
-from analyzer.dates import TIMES
+from analyzer.dates import DAY, TIMES
 from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Interval, Steps
 from analyzer.functions.base import (
     Function,
@@ -28,11 +28,10 @@ from analyzer.functions.times import as_time, interval_parts, kept, local
 from analyzer.refusals import BadArgument, WrongType
 from analyzer.types import Type
 
-_DAY = 86_400
-_MONTH = 30 * _DAY
+_MONTH = 30 * DAY
 """As PostgreSQL compares intervals."""
 _TICK = Fraction(1, 10**6)
-_LONGEST = 1000 * 365 * _DAY
+_LONGEST = 1000 * 365 * DAY
 _MOST_STEPS = 10**9
 
 
@@ -43,7 +42,7 @@ def compared(text: str) -> Constant:
         BadArgument: it is not written as intervals are here.
     """
     months, whole, seconds = interval_parts(text)
-    return constant(months * _MONTH + whole * _DAY + seconds, Type.INTERVAL)
+    return constant(months * _MONTH + whole * DAY + seconds, Type.INTERVAL)
 
 
 def _seconds_of(text: str) -> int:
@@ -55,7 +54,7 @@ def _seconds_of(text: str) -> int:
     months, whole, seconds = interval_parts(text)
     if months:
         raise BadArgument("Months and years differ in length.", hint="Write days or weeks here.")
-    return whole * _DAY + seconds
+    return whole * DAY + seconds
 
 
 def _text(expression: Expr, what: str) -> str:
@@ -111,7 +110,7 @@ def _part(word: str, seconds: Interval) -> Interval:
     if word == "epoch":
         return seconds
     if word == "day":
-        return ranges.monotone(seconds, lambda x: trunc(x / _DAY))
+        return ranges.monotone(seconds, lambda x: trunc(x / DAY))
     most = _PARTS[word]
     return Interval(
         Fraction(0) if seconds.lower is not None and seconds.lower >= 0 else -most,
@@ -122,7 +121,7 @@ def _part(word: str, seconds: Interval) -> Interval:
 def _render_field(call: Call, args: Sequence[str]) -> str:
     match call.detail:
         case "day":
-            text = f"div({args[0]}, {_DAY})"
+            text = f"div({args[0]}, {DAY})"
         case "hour":
             text = f"mod(div({args[0]}, 3600), 24)"
         case "minute":
@@ -146,7 +145,7 @@ def _add_steps(name: str, args: Sequence[Expr]) -> Call:
         )
     most = min(_LONGEST // max(abs(seconds), 1), _MOST_STEPS)
     room = Interval(Fraction(-most), Fraction(most))
-    step = Interval(Fraction(seconds, _DAY), Fraction(seconds, _DAY))
+    step = Interval(Fraction(seconds, DAY), Fraction(seconds, DAY))
     physical = ranges.multiply(ranges.moved(n.facts.physical, room), step)
     declared = UNBOUNDED
     if n.facts.declared.magnitude is not None:
@@ -181,7 +180,7 @@ def _date_bin(name: str, args: Sequence[Expr]) -> Call:
         )
     if not isinstance(origin, Constant) or origin.type not in (Type.DATE, Type.TIMESTAMP):
         raise BadArgument("The origin of bins is a constant.", hint="Write TIMESTAMP '2001-01-01'.")
-    start, width = origin.facts.physical.lower, Fraction(stride, _DAY)
+    start, width = origin.facts.physical.lower, Fraction(stride, DAY)
     if start is None:
         raise BadArgument("The origin of bins is a time.")
 
@@ -195,7 +194,7 @@ def _date_bin(name: str, args: Sequence[Expr]) -> Call:
         domain = Steps(declared.lower, declared.upper, width, count)
     facts = merged([x], Type.TIMESTAMP, physical=physical, declared=declared, domain=domain)
     assert TIMES.lower is not None
-    ahead = (TIMES.lower - begin(TIMES.lower)) * _DAY
+    ahead = (TIMES.lower - begin(TIMES.lower)) * DAY
     return Call(name, (x,), Type.TIMESTAMP, x.nullable, facts, f"{stride} {fixed(ahead)}")
 
 

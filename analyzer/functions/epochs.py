@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer import ranges
-from analyzer.dates import TIMES
+from analyzer.dates import DAY, TIMES
 from analyzer.expressions import UNBOUNDED, Call, Expr, Interval
 from analyzer.functions.base import Function, arity, as_type, between, merged, numbers
 from analyzer.types import Type
@@ -26,7 +26,7 @@ def _to_timestamp(name: str, args: Sequence[Expr]) -> Call:
 def _in_days(seconds: Interval) -> Interval:
     if seconds.lower is None or seconds.upper is None:
         return UNBOUNDED
-    return ranges.moved(Interval(seconds.lower / 86_400, seconds.upper / 86_400), TIMES)
+    return ranges.moved(Interval(seconds.lower / DAY, seconds.upper / DAY), TIMES)
 
 
 def _render(call: Call, args: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Dates and times: parts of them, starts of units, distances, and constant steps.
+"""Dates and times: starts of units, distances in days, and constant steps.
 
 Infinite dates, years before 1 and years after 9999 would make some of these fail, or give what no
 number can hold. So what is computed with is first moved into years 1 to 9999.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from analyzer import ranges
-from analyzer.dates import DATES, END_OF_DAY, TIMES, UNITS, cut, later, moment, steps
+from analyzer.dates import DATES, DAY, END_OF_DAY, TIMES, UNITS, cut, later, steps
 from analyzer.expressions import UNBOUNDED, Call, Constant, Expr, Facts, Interval
 from analyzer.functions.base import (
     Function,
@@ -24,7 +24,7 @@ from analyzer.functions.base import (
     whole_operand,
 )
 from analyzer.functions.zones import ZONES
-from analyzer.refusals import BadArgument, Unsupported, WrongType
+from analyzer.refusals import BadArgument, WrongType
 from analyzer.types import Type
 
 _TIMES = frozenset({Type.DATE, Type.TIMESTAMP, Type.TIMESTAMPTZ})
@@ -85,7 +85,7 @@ def local(name: str, expression: Expr) -> Expr:
     return expression
 
 
-def _word(name: str, expression: Expr, known: Sequence[str]) -> str:
+def constant_word(name: str, expression: Expr, known: Sequence[str]) -> str:
     """A constant word out of a list.
 
     Raises:
@@ -97,85 +97,11 @@ def _word(name: str, expression: Expr, known: Sequence[str]) -> str:
     return value.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    least: int
-    most: Fraction
-    of_dates: bool = True
-    whole: bool = True
-
-
-_LAST_SECOND = Fraction(59_999_999, 1_000_000)
-_FIELDS = {
-    "millennium": _Field(1, Fraction(10)),
-    "century": _Field(1, Fraction(100)),
-    "decade": _Field(0, Fraction(999)),
-    "year": _Field(1, Fraction(9999)),
-    "isoyear": _Field(1, Fraction(9999)),
-    "quarter": _Field(1, Fraction(4)),
-    "month": _Field(1, Fraction(12)),
-    "week": _Field(1, Fraction(53)),
-    "day": _Field(1, Fraction(31)),
-    "doy": _Field(1, Fraction(366)),
-    "dow": _Field(0, Fraction(6)),
-    "isodow": _Field(1, Fraction(7)),
-    "hour": _Field(0, Fraction(23), of_dates=False),
-    "minute": _Field(0, Fraction(59), of_dates=False),
-    "second": _Field(0, _LAST_SECOND, of_dates=False, whole=False),
-    "milliseconds": _Field(0, _LAST_SECOND * 1000, of_dates=False, whole=False),
-    "microseconds": _Field(0, _LAST_SECOND * 10**6, of_dates=False),
-    "epoch": _Field(0, Fraction(0), whole=False),
-}
-_SECONDS = 86_400
-
-
-def _extract(name: str, args: Sequence[Expr]) -> Call:
-    """``EXTRACT(field FROM x)``; the field comes first, as a constant text."""
-    arity(name, args, 2)
-    if args[1].type is Type.INTERVAL:
-        return build("interval field", args)
-    name = "EXTRACT"
-    word = _word(name, args[0], tuple(_FIELDS))
-    x = args[1] if word == "epoch" and is_time(args[1].type) else local(name, args[1])
-    field = _FIELDS[word]
-    if x.type is Type.DATE and not field.of_dates:
-        raise WrongType(f"A date has no {word}.")
-    physical, declared = (_field_range(word, kept(x, declared=d)) for d in (False, True))
-    tick = Fraction(1) if field.whole else Fraction(1, 10**6)
-    if word == "epoch" and x.type is Type.DATE:
-        tick = Fraction(_SECONDS)
-    stored = Type.INT4 if field.whole else Type.NUMERIC
-    facts = merged([x], stored, physical=physical, declared=declared, tick=tick, on_grid=True)
-    return Call("extract", (x,), Type.NUMERIC, x.nullable, facts, word)
-
-
-def _field_range(word: str, interval: Interval) -> Interval:
-    match word:
-        case "millennium":
-            return ranges.monotone(interval, lambda t: (moment(t).year + 999) // 1000)
-        case "century":
-            return ranges.monotone(interval, lambda t: (moment(t).year + 99) // 100)
-        case "decade":
-            return ranges.monotone(interval, lambda t: moment(t).year // 10)
-        case "year":
-            return ranges.monotone(interval, lambda t: moment(t).year)
-        case "isoyear":
-            return ranges.monotone(interval, lambda t: moment(t).isocalendar().year)
-        case "epoch":
-            return ranges.monotone(interval, lambda t: t * _SECONDS)
-    return Interval(Fraction(_FIELDS[word].least), _FIELDS[word].most)
-
-
-def _render_extract(call: Call, args: Sequence[str]) -> str:
-    text = f"EXTRACT({call.detail} FROM {inside(args[0], call.args[0])})"
-    return f"CAST({text} AS integer)" if call.facts.stored is Type.INT4 else text
-
-
 def _date_trunc(name: str, args: Sequence[Expr]) -> Call:
     """``date_trunc('month', x)``. Of a date it is a timestamp without time zone, where PostgreSQL
     gives one with the session's zone: here no session has a zone of its own."""
     arity(name, args, 2)
-    unit = _word(name, args[0], UNITS)
+    unit = constant_word(name, args[0], UNITS)
     x = local(name, args[1])
     physical, declared = (
         ranges.monotone(kept(x, declared=d), lambda t: cut(t, unit)) for d in (False, True)
@@ -297,7 +223,7 @@ def interval_parts(text: str) -> tuple[int, int, int]:
         not lower.strip()
         or abs(months) > _MOST_YEARS * 12
         or abs(days) > most_days
-        or abs(seconds) > most_days * _SECONDS
+        or abs(seconds) > most_days * DAY
     ):
         raise BadArgument(f"An interval is at most {_MOST_YEARS} years long.")
     return months, days, seconds
@@ -328,7 +254,7 @@ def _add_interval(name: str, args: Sequence[Expr]) -> Call:
 def _moved_by(constant: str, interval: Interval, *, forth: bool) -> Interval:
     months, days, seconds = (int(n) for n in re.findall(r"-?[0-9]+", constant))
     sign = 1 if forth else -1
-    months, rest = sign * months, sign * (days + Fraction(seconds, _SECONDS))
+    months, rest = sign * months, sign * (days + Fraction(seconds, DAY))
     if interval.lower is None or interval.upper is None:
         return UNBOUNDED
     low, high = interval.lower, interval.upper
@@ -385,16 +311,7 @@ def _render_is_finite(_: Call, args: Sequence[str]) -> str:
     return f"isfinite({args[0]})"
 
 
-def refuse_now() -> Unsupported:
-    """What is said about clocks that do not stand still while a query runs."""
-    return Unsupported(
-        "This clock is not available in a query.",
-        hint="Use CURRENT_DATE, now() or LOCALTIMESTAMP, which have one value in a query.",
-    )
-
-
 FUNCTIONS = (
-    Function("extract", _extract, _render_extract),
     Function("date_trunc", _date_trunc, _render_date_trunc),
     Function("date - date", _difference, _render_difference),
     Function("date + integer", _add_days, _render_add_days),
