@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 Form = tuple[Any, ...]
@@ -23,14 +23,12 @@ def target(alias: str | None, form: Form, beside: object) -> Target:
     return made
 
 
-def targets(form: Form) -> Iterator[Target]:
+def targets(form: Form) -> list[Target]:
     """All items of select lists in a form. Equal forms give them in one order."""
-    waiting = [form]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, Target):
-            yield one
-        waiting.extend(part for part in one if isinstance(part, tuple))
+    parts = [form]
+    for one in parts:  # which grows meanwhile
+        parts += [part for part in one if isinstance(part, tuple)]
+    return [one for one in parts if isinstance(one, Target)]
 
 
 CALLS: dict[str, str] = {
